@@ -1,0 +1,1 @@
+"""Where Cortado meets ASGI, Starlette and the servers."""

@@ -1,0 +1,5 @@
+"""The application."""
+
+
+class Cortado:
+    """Placeholder."""

@@ -1,0 +1,1 @@
+"""One binder for requests, handshakes and messages: signatures compiled to binding plans."""

@@ -1,0 +1,1 @@
+"""Beans: Spring's container semantics on dependency-injector providers."""

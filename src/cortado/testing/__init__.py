@@ -1,0 +1,1 @@
+"""A test client on the test's own event loop, and fakes that keep the real promises."""

@@ -1,0 +1,1 @@
+"""REST: mappings, responses, problems."""

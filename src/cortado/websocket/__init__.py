@@ -1,0 +1,1 @@
+"""WebSocket endpoints and the sessions behind them."""
