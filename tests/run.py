@@ -1,0 +1,14 @@
+"""Run the tests, in an environment that is set up first where that is necessary.
+
+python3 tests/run.py [arguments for pytest]
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".ci"))
+
+from environment import become, prepare
+
+if __name__ == "__main__":
+    become(prepare("dev"), "-m", "pytest", *sys.argv[1:])
