@@ -1,0 +1,534 @@
+"""The container: what is registered, and the one life of what is made of it."""
+
+import asyncio
+import enum
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, cast, overload
+
+from cortado.container.annotations import Names, enclosing_names
+from cortado.container.creation import Instances
+from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
+from cortado.container.errors import (
+    AnnotationError,
+    AsyncBeanError,
+    ContainerError,
+    ContextClosedError,
+    DuplicateBeanError,
+    OverrideTypeError,
+    ScopeCloseError,
+)
+from cortado.container.graph import Bean, Graph, OverridableProvider
+from cortado.container.injection import name_of
+from cortado.container.markers import Lazy
+from cortado.container.recipes import NOT_READY, Recipe, shaped
+from cortado.container.registration import (
+    bean_methods,
+    define_class,
+    define_factory,
+    define_instance,
+    factory_kind,
+    location_of,
+)
+from cortado.container.scanner import scan
+from cortado.container.stereotypes import BeanOptions, read_options
+from cortado.container.teardown import report, uninterrupted
+from cortado.container.wiring import Argument, Wiring, classes_by_name
+from cortado.exceptions import ConfigurationError, StartupError
+from cortado.settings import Settings
+
+__all__ = ["NOT_READY", "BeanResolver", "Container"]
+
+T = TypeVar("T")
+
+
+class State(enum.Enum):
+    """Where a container is in its life; the value reads after "the container is"."""
+
+    NEW = "not started"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class Container:
+    """Beans: registered, checked together at start, created at first use, and ended in order at the stop.
+
+    Args:
+        sources: Classes, factories, and names of packages to scan.
+        settings: The application's settings; injectable as `Settings`.
+        allow_overriding: Whether a bean may take the name, and the place, of an earlier one.
+        close_timeout: How long each finaliser, and each creation under way at the stop, may take, in seconds.
+
+    Attributes:
+        di: The dependency-injector container underneath, with one provider for each bean.
+
+    Raises:
+        ConfigurationError: A source or an option is none of those allowed.
+        ScanError: A module of a package can't be imported.
+    """
+
+    def __init__(
+        self,
+        *sources: Any,
+        settings: Settings | Mapping[str, Any] | None = None,
+        allow_overriding: bool = False,
+        close_timeout: float = 10.0,
+    ) -> None:
+        from dependency_injector.containers import DynamicContainer
+
+        self.di = DynamicContainer()
+        self.settings = Settings.of(settings)
+        self._allow_overriding = allow_overriding
+        self._close_timeout = close_timeout
+        self._state = State.NEW
+        self._beans: dict[str, Bean] = {}
+        self._registration_problems: list[ContainerError] = []
+        self._wiring: Wiring | None = None
+        self._graph: Graph | None = None
+        self._instances = Instances(close_timeout)
+        self._binding = threading.RLock()
+        self._turn = asyncio.Lock()
+        self._closing: asyncio.Task[None] | None = None
+        for own, name in ((self, "cortado_container"), (self.settings, "cortado_settings")):
+            self._add(define_instance(own, name=name))
+        self._own = frozenset(self._beans)
+        for source in sources:
+            if isinstance(source, str):
+                self.scan(source)
+            else:
+                self.register(source)
+
+    def register(self, source: Any, /, **options: Unpack[BeanOptions]) -> None:
+        """Register a class, or a function that makes a bean of the type in its return annotation.
+
+        A class needs no stereotype. The options win over those of its decorators. Of a configuration, its `@bean`
+        methods are registered too. Registering the same class again under the same name changes nothing.
+
+        Raises:
+            ConfigurationError: The source is neither, an option is wrong, or the container is started.
+        """
+        self._check_open_for_registration()
+        given = read_options(options)
+        if isinstance(source, type):
+            definition = define_class(source, given)
+            self._add(definition)
+            if definition.stereotype is Stereotype.CONFIGURATION:
+                for method in bean_methods(source):
+                    self._add_factory(method, {}, definition.name)
+        elif inspect.isroutine(source):
+            self._add_factory(source, options)
+        else:
+            raise ConfigurationError(
+                f"{source!r} can't be a source of beans; give a class, a factory, or the name of a package"
+            )
+
+    def register_instance(self, instance: object, as_type: Any = None, name: str | None = None) -> None:
+        """Register an object that exists already. The container never destroys it.
+
+        Args:
+            instance: The bean.
+            as_type: The type under which it is found, instead of its class.
+            name: Its name, instead of the type in snake_case.
+
+        Raises:
+            ConfigurationError: The container is started.
+        """
+        self._check_open_for_registration()
+        self._add(define_instance(instance, as_type, name))
+
+    def scan(self, package: str, exclude: Sequence[str] = ()) -> None:
+        """Register every class with a stereotype in a package, or module, and all below it.
+
+        Args:
+            package: The dotted name.
+            exclude: Names of modules that are left out with all they contain; `*` matches any characters.
+
+        Raises:
+            ScanError: A module can't be imported; nothing of the package is registered.
+            ConfigurationError: The container is started.
+        """
+        self._check_open_for_registration()
+        for cls in tuple(scan(package, exclude)):
+            self.register(cls)
+
+    def validate(self) -> list[ContainerError]:
+        """Return everything that would keep the container from starting; creates nothing."""
+        _, wrong = self._wired().plans()
+        return [*self._registration_problems, *wrong]
+
+    async def start(self) -> None:
+        """Check all beans together, and create those with `lazy=False`, in the order of registration.
+
+        Does nothing when the container is running. A start that fails, or is cancelled, ends what it has created.
+        A stopped container may be started again, with new instances.
+
+        Raises:
+            StartupError: `problems` holds everything that is wrong.
+        """
+        async with self._turn:
+            if self._state is State.RUNNING:
+                return
+            plans, wrong = self._wired().plans()
+            problems = [*self._registration_problems, *wrong]
+            if problems:
+                raise StartupError(problems)
+            self._instances = Instances(self._close_timeout)
+            self._graph = Graph(self._wired(), plans, self._beans, self._lazy)
+            try:
+                self._rebind()
+                self._state = State.STARTING
+                await self._warm()
+            except BaseException as error:
+                await self._undo()
+                if isinstance(error, ContainerError):
+                    raise StartupError([error]) from error
+                raise
+            self._state = State.RUNNING
+
+    async def stop(self) -> None:
+        """End every instance, last completed first, each finaliser by itself and within `close_timeout`.
+
+        Runs to its end even when cancelled half-way; the cancellation goes on then. Does nothing when the container
+        isn't running. Several callers wait for the same end.
+
+        Raises:
+            ScopeCloseError: Some finalisers failed; all were run.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._stop())
+        await uninterrupted(self._closing)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @overload
+    def get(self, bean: type[T], qualifier: str | None = None) -> T: ...
+
+    @overload
+    def get(self, bean: Any, qualifier: str | None = None) -> Any: ...
+
+    def get(self, bean: Any, qualifier: str | None = None) -> Any:
+        """Return the bean of a type or name, created now if need be. Any thread may call.
+
+        Raises:
+            NoSuchBeanError: There is none.
+            NoUniqueBeanError: There are several, and nothing prefers one of them.
+            AsyncBeanError: It, or a bean it needs, has to be awaited and isn't ready.
+            BeanCreationError: It can't be created; the next call tries again.
+            ContextClosedError: The container isn't running.
+        """
+        return self._get(self._find(bean, qualifier))
+
+    @overload
+    async def aget(self, bean: type[T], qualifier: str | None = None) -> T: ...
+
+    @overload
+    async def aget(self, bean: Any, qualifier: str | None = None) -> Any: ...
+
+    async def aget(self, bean: Any, qualifier: str | None = None) -> Any:
+        """Return the bean of a type or name, waiting for its creation if need be.
+
+        Cancelling is safe: a creation under way goes on for the others who wait for it.
+
+        Raises:
+            NoSuchBeanError: There is none.
+            NoUniqueBeanError: There are several, and nothing prefers one of them.
+            BeanCreationError: It can't be created; the next call tries again.
+            ContextClosedError: The container isn't running.
+        """
+        return await self._aget(self._find(bean, qualifier))
+
+    def get_all(self, bean: type[T]) -> list[T]:
+        """Return every bean of a type by order, then registration; raises what `get` raises."""
+        found = sorted(self.candidates(bean), key=lambda one: one.order)
+        return [cast(T, self._get(self._beans[one.name])) for one in found]
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the registered beans in the order of registration."""
+        return tuple(one.name for one in self.definitions())
+
+    def definitions(self) -> tuple[BeanDefinition, ...]:
+        """Return what is known of the registered beans in the order of registration; before the start too."""
+        return tuple(bean.definition for name, bean in self._beans.items() if name not in self._own)
+
+    def definition(self, name: str) -> BeanDefinition:
+        """Return what is known of a bean.
+
+        Raises:
+            NoSuchBeanError: There is none of this name.
+        """
+        return self._wired().named(name)
+
+    def candidates(self, type: Any) -> tuple[BeanDefinition, ...]:
+        """Return the definitions that satisfy a type, in the order of registration; before the start too."""
+        return self._wired().candidates(type)
+
+    def resolver(self, bean: Any, qualifier: str | None = None) -> "BeanResolver":
+        """Return a short way to one bean, for those who ask often; before the start too.
+
+        Raises:
+            NoSuchBeanError: There is none.
+            NoUniqueBeanError: There are several, and nothing prefers one of them.
+        """
+        return BeanResolver(self._find(bean, qualifier), self)
+
+    def provider(self, name: str) -> OverridableProvider:
+        """Return the dependency-injector provider of a bean.
+
+        Raises:
+            NoSuchBeanError: There is none of this name.
+        """
+        return _provider(self._beans[self._wired().named(name).name])
+
+    @contextmanager
+    def override(self, bean: Any, replacement: Any, qualifier: str | None = None) -> Iterator[None]:
+        """Put something else in a bean's place until the context ends.
+
+        Reaches instances that exist: beans that hold the replaced one are built anew at their next use, and the old
+        ones are back at the end. What was built meanwhile is destroyed at the container's stop. Contexts nest.
+
+        Args:
+            bean: The type or name.
+            replacement: An instance, a class whose constructor is injected, or a factory, `def` or `async def`.
+            qualifier: Narrows the type.
+
+        Raises:
+            NoSuchBeanError: There is no such bean, or the replacement needs one that isn't there.
+            OverrideTypeError: The replacement neither is of the type nor has all its public methods.
+        """
+        from cortado.container.providers import Replacement
+
+        found = self._find(bean, qualifier)
+        stand_in = Replacement(_replacing(found.definition, replacement))
+        provider = _provider(found)
+        provider.override(stand_in)
+        try:
+            yield
+        finally:
+            provider.withdraw(stand_in)
+
+    def _check_open_for_registration(self) -> None:
+        if self._state not in (State.NEW, State.STOPPED):
+            raise ConfigurationError(f"the container is {self._state.value}; register beans before the start")
+
+    def _add_factory(
+        self, function: Callable[..., Any], options: BeanOptions, owner: str | None = None
+    ) -> None:
+        registered: Names = classes_by_name(bean.definition for bean in self._beans.values())
+        try:
+            self._add(define_factory(function, read_options(options), registered, owner))
+        except AnnotationError as error:
+            self._registration_problems.append(error)
+
+    def _add(self, definition: BeanDefinition) -> None:
+        from cortado.container.providers import BeanProvider
+
+        known = self._beans.get(definition.name)
+        if known is not None and known.definition.factory is definition.factory:
+            return
+        if known is not None and not self._allow_overriding:
+            first, second = known.definition.location, definition.location
+            self._registration_problems.append(DuplicateBeanError(definition.name, first, second))
+            return
+        self._wiring = None
+        bean = self._beans[definition.name] = Bean(definition)
+        bean.provider = BeanProvider(definition.name, functools.partial(self._provide, bean), self._rebind)
+        self.di.set_provider(self._provider_name(definition.name, known), bean.provider)
+
+    def _provider_name(self, name: str, replaced: Bean | None) -> str:
+        """Return a name that isn't one of dependency-injector's own, nor in use by another bean."""
+        while hasattr(self.di, name):
+            held: object = self.di.providers.get(name)
+            if replaced is not None and held is replaced.provider:
+                break
+            name += "_"
+        return name
+
+    def _wired(self) -> Wiring:
+        if self._wiring is None:
+            self._wiring = Wiring(bean.definition for bean in self._beans.values())
+        return self._wiring
+
+    def _find(self, bean: Any, qualifier: str | None) -> Bean:
+        wiring = self._wired()
+        found = wiring.named(bean) if isinstance(bean, str) else wiring.choose(bean, qualifier)
+        return self._beans[found.name]
+
+    def _recipe(self, bean: Bean) -> Recipe:
+        if bean.recipe is None:
+            cure = "; await container.start() first" if self._state is State.NEW else ""
+            raise ContextClosedError(
+                f"bean {bean.definition.name!r} can't be had: the container is {self._state.value}{cure}"
+            )
+        return bean.recipe
+
+    def _get(self, bean: Bean) -> object:
+        return self._instances.get(self._recipe(bean))
+
+    async def _aget(self, bean: Bean) -> object:
+        return await self._instances.aget(self._recipe(bean))
+
+    def _get_if_ready(self, bean: Bean) -> object:
+        return self._instances.get_if_ready(self._recipe(bean))
+
+    def _provide(self, bean: Bean) -> object:
+        """Serve dependency-injector, which takes a coroutine where a bean has to be awaited."""
+        try:
+            return self._get(bean)
+        except AsyncBeanError:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                pass
+            else:
+                return self._aget(bean)
+            raise
+
+    def _lazy(self, argument: Argument) -> Lazy[object]:
+        beans = {name: self._beans[name] for name in argument.targets}
+
+        def get() -> object:
+            return shaped(argument, {name: self._get(bean) for name, bean in beans.items()})
+
+        async def aget() -> object:
+            return shaped(argument, {name: await self._aget(bean) for name, bean in beans.items()})
+
+        return Lazy(get, aget)
+
+    def _rebind(self) -> None:
+        with self._binding:
+            if self._graph is not None:
+                self._graph.bind()
+
+    async def _warm(self) -> None:
+        for bean in tuple(self._beans.values()):
+            if not bean.definition.lazy and bean.definition.scope is Scope.SINGLETON:
+                await self._aget(bean)
+
+    async def _stop(self) -> None:
+        try:
+            async with self._turn:
+                if self._state is State.RUNNING:
+                    self._state = State.STOPPING
+                    raise_all(await self._end())
+        finally:
+            self._closing = None
+
+    async def _undo(self) -> None:
+        """End what a failed start has created; what fails at that is logged, for the start's own error is raised."""
+        ending = asyncio.create_task(self._end())
+        await uninterrupted(ending)
+        report(ending.result())
+
+    async def _end(self) -> list[BaseException]:
+        try:
+            return await self._instances.close()
+        finally:
+            with self._binding:
+                if self._graph is not None:
+                    self._graph.unbind()
+                self._graph = None
+            self._state = State.STOPPED
+
+
+class BeanResolver:
+    """A short way to one bean. Follows overrides at each call; costs little more than reading an attribute."""
+
+    __slots__ = ("_bean", "_container")
+
+    def __init__(self, bean: Bean, container: Container) -> None:
+        self._bean = bean
+        self._container = container
+
+    @property
+    def definition(self) -> BeanDefinition:
+        """What is known of the bean."""
+        return self._bean.definition
+
+    def get_if_ready(self) -> object:
+        """Return the bean where it exists, or can be created here and now without waiting; else `NOT_READY`.
+
+        Raises:
+            BeanCreationError: It can't be created.
+            ContextClosedError: The container isn't running.
+        """
+        recipe = self._bean.recipe
+        if recipe is not None and (instance := recipe.cell.instance) is not NOT_READY:
+            return instance
+        return self._container._get_if_ready(self._bean)
+
+    async def get(self) -> object:
+        """Return the bean, waiting for its creation if need be; raises what `Container.aget` raises."""
+        return await self._container._aget(self._bean)
+
+
+def raise_all(failures: Iterable[BaseException]) -> None:
+    """Raise what finalisers raised, as one group; what isn't an Exception goes first, by itself."""
+    failures = tuple(failures)
+    for one in failures:
+        if not isinstance(one, Exception):
+            raise one
+    ordinary = [one for one in failures if isinstance(one, Exception)]
+    if ordinary:
+        raise ScopeCloseError("not every bean could be destroyed", ordinary)
+
+
+def _provider(bean: Bean) -> OverridableProvider:
+    assert bean.provider is not None
+    return bean.provider
+
+
+def _replacing(replaced: BeanDefinition, replacement: Any) -> BeanDefinition:
+    """Return the definition of what stands in for a bean."""
+    kind, factory = FactoryKind.INSTANCE, replacement
+    if isinstance(replacement, type):
+        kind = FactoryKind.CLASS
+    elif inspect.isroutine(replacement) or isinstance(replacement, functools.partial):
+        kind = factory_kind(replacement)
+    else:
+        factory = functools.partial(_same, replacement)
+    if kind in (FactoryKind.CLASS, FactoryKind.INSTANCE):
+        _check_stand_in(replaced, replacement)
+    location = (
+        location_of(replacement) if hasattr(replacement, "__qualname__") else location_of(type(replacement))
+    )
+    return BeanDefinition(
+        name=replaced.name,
+        type=replaced.type,
+        kind=kind,
+        factory=factory,
+        location=location,
+        stereotype=replaced.stereotype,
+        scope=replaced.scope,
+        names=enclosing_names(replacement) if hasattr(replacement, "__qualname__") else {},
+    )
+
+
+def _same(instance: object) -> object:
+    return instance
+
+
+def _check_stand_in(replaced: BeanDefinition, replacement: Any) -> None:
+    wanted = replaced.type
+    if not isinstance(wanted, type) or isinstance(replacement, wanted):
+        return
+    if isinstance(replacement, type) and wanted in replacement.__mro__:
+        return
+    methods = (name for name in dir(wanted) if not name.startswith("_") and callable(getattr(wanted, name)))
+    missing = [name for name in methods if not hasattr(replacement, name)]
+    if missing or wanted.__module__ == "builtins":
+        lacking = f", which lacks {', '.join(missing)}," if missing else ""
+        given = replacement if isinstance(replacement, type) else type(replacement)
+        raise OverrideTypeError(replaced.name, name_of(wanted), f"{name_of(given)}{lacking}")

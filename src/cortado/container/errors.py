@@ -1,0 +1,198 @@
+"""The error tree of the container: each error says what, where, and the cure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from cortado.exceptions import CortadoError
+
+__all__ = [
+    "AnnotationError",
+    "AsyncBeanError",
+    "BeanCreationError",
+    "CircularDependencyError",
+    "ContainerError",
+    "ContextClosedError",
+    "DuplicateBeanError",
+    "NoSuchBeanError",
+    "NoUniqueBeanError",
+    "OverrideTypeError",
+    "ScanError",
+    "ScopeCloseError",
+]
+
+
+class ContainerError(CortadoError):
+    """The root of the container's errors."""
+
+
+class NoSuchBeanError(ContainerError):
+    """No bean has the requested type, name or qualifier.
+
+    Attributes:
+        requested: What was asked for, in words.
+        required_by: Who asked, or None for a direct call.
+    """
+
+    def __init__(self, requested: str, *, required_by: str | None = None, hints: Iterable[str] = ()) -> None:
+        self.requested, self.required_by = requested, required_by
+        asked = () if required_by is None else (f"required by: {required_by}",)
+        super().__init__("\n  ".join((f"no bean of {requested} is registered", *asked, *hints)))
+
+
+class NoUniqueBeanError(ContainerError):
+    """Several beans fit, and no rule prefers one of them.
+
+    Attributes:
+        requested: What was asked for, in words.
+        candidates: The names of the beans that fit.
+        required_by: Who asked, or None for a direct call.
+    """
+
+    def __init__(
+        self,
+        requested: str,
+        candidates: Sequence[tuple[str, str]],
+        *,
+        required_by: str | None = None,
+        primaries: int = 0,
+    ) -> None:
+        self.requested, self.required_by = requested, required_by
+        self.candidates = tuple(name for name, _ in candidates)
+        first = self.candidates[0]
+        reason = f"{primaries} of them are primary" if primaries else "none is primary"
+        lines = [f"{len(candidates)} beans of {requested} match and {reason}:"]
+        lines += [f"- {description}" for _, description in candidates]
+        if required_by is None:
+            lines.append(f"fix: primary=True on one of them, or ask with qualifier={first!r}")
+        else:
+            lines.append(f"required by: {required_by}")
+            lines.append(
+                f"fix: primary=True on one of them, Annotated[..., Qualifier({first!r})], "
+                f"or rename the parameter to {first!r}"
+            )
+        super().__init__("\n  ".join(lines))
+
+
+class CircularDependencyError(ContainerError):
+    """Beans need each other in a circle, so none of them can be the first.
+
+    Attributes:
+        path: The names of the beans around the circle; the first is also the last.
+    """
+
+    def __init__(self, circle: Sequence[tuple[str, str]]) -> None:
+        self.path = tuple(name for name, _ in circle)
+        drawn = " -> ".join(description for _, description in circle)
+        super().__init__(
+            f"circular dependency:\n  {drawn}\n"
+            "  fix: inject Lazy[...] on one edge and use it after construction, "
+            "or move the shared part to a third bean"
+        )
+
+
+class DuplicateBeanError(ContainerError):
+    """Two beans have one name.
+
+    Attributes:
+        name: The name.
+        locations: Where the two are defined.
+    """
+
+    def __init__(self, name: str, first: str, second: str) -> None:
+        self.name, self.locations = name, (first, second)
+        super().__init__(
+            f"two beans are named {name!r}: {first} and {second}\n"
+            "  fix: give one of them name=..., or create the container with allow_overriding=True"
+        )
+
+
+class AnnotationError(ContainerError):
+    """An annotation can't be read, or says nothing that a bean could satisfy.
+
+    Attributes:
+        where: The parameter or return value, and its owner.
+    """
+
+    def __init__(self, where: str, reason: str, fix: str) -> None:
+        self.where = where
+        super().__init__(f"{where}: {reason}\n  fix: {fix}")
+
+
+class ScanError(ContainerError):
+    """A module to be scanned can't be imported; the cause is kept.
+
+    Attributes:
+        module: The dotted name of the module.
+    """
+
+    def __init__(self, module: str, cause: BaseException) -> None:
+        self.module = module
+        super().__init__(f"module {module!r} can't be scanned: {type(cause).__name__}: {cause}")
+
+
+class AsyncBeanError(ContainerError):
+    """A synchronous call asked for what can only be awaited.
+
+    Attributes:
+        name: The bean that has to be awaited.
+        requested: The bean that was asked for.
+    """
+
+    def __init__(self, name: str, requested: str) -> None:
+        self.name, self.requested = name, requested
+        needs = f"bean {name!r}" if name == requested else f"bean {name!r}, which {requested!r} needs,"
+        super().__init__(
+            f"{needs} is created asynchronously and isn't ready\n"
+            "  fix: use `await container.aget(...)`, or lazy=False to create it at start"
+        )
+
+
+class BeanCreationError(ContainerError):
+    """A bean's factory, constructor or `post_construct` failed; its own exception is the cause.
+
+    A failure isn't remembered: the next request tries again.
+
+    Attributes:
+        path: The names of the beans from the one requested down to the one that failed.
+    """
+
+    def __init__(self, path: tuple[str, ...], location: str, cause: BaseException) -> None:
+        self.path, self.location = path, location
+        super().__init__(f"bean {path[-1]!r} ({location}) can't be created: {type(cause).__name__}: {cause}")
+        self.__cause__ = cause
+        if len(path) > 1:
+            self.add_note(f"while creating {' -> '.join(path)}")
+
+    def through(self, name: str) -> Self:
+        """Return the same failure as seen by a bean that needs the failed one."""
+        assert self.__cause__ is not None
+        return type(self)((name, *self.path), self.location, self.__cause__)
+
+
+class ContextClosedError(ContainerError):
+    """The container isn't running: not started yet, stopping, or stopped."""
+
+
+class ScopeCloseError(ContainerError, ExceptionGroup[Exception]):
+    """Some finalisers failed, or ran out of time; all of them were run.
+
+    An exception group: `exceptions` holds each failure, with a note that names its bean.
+    """
+
+    def derive(self, excs: Sequence[Exception], /) -> "ScopeCloseError":  # type: ignore[override]  # narrower
+        """Return a group of the same kind for a part of the failures."""
+        return ScopeCloseError(self.message, excs)
+
+
+class OverrideTypeError(ContainerError):
+    """A replacement isn't of the type that it replaces.
+
+    Attributes:
+        name: The bean to be replaced.
+    """
+
+    def __init__(self, name: str, wanted: str, given: str) -> None:
+        self.name = name
+        super().__init__(
+            f"bean {name!r} is a {wanted}; {given} can't replace it\n  fix: derive it from {wanted}"
+        )

@@ -1,0 +1,125 @@
+"""What one parameter asks for, read from its annotation."""
+
+import enum
+import inspect
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Union
+
+from typing_extensions import TypeAliasType
+
+from cortado.container.annotations import Parameter, UnresolvedName
+from cortado.container.errors import AnnotationError
+from cortado.container.markers import Lazy, Qualifier
+
+__all__ = ["InjectionPoint", "Shape", "read_injection_point"]
+
+
+class Shape(enum.Enum):
+    """In what form beans are handed over."""
+
+    ONE = "one"
+    LIST = "list"
+    TUPLE = "tuple"
+    DICT = "dict"
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionPoint:
+    """What one parameter asks for."""
+
+    parameter: Parameter
+    type: Any
+    """The type of the bean, or of each bean."""
+    whole: Any
+    """The annotation without wrappers: `list[T]` for a list, else the same as `type`."""
+    shape: Shape = Shape.ONE
+    qualifier: str | None = None
+    optional: bool = False
+    lazy: bool = False
+
+    def __str__(self) -> str:
+        return f"{name_of(self.type)}" + (
+            "" if self.qualifier is None else f" with qualifier {self.qualifier!r}"
+        )
+
+
+def read_injection_point(parameter: Parameter, where: str) -> InjectionPoint | None:
+    """Return what a parameter asks for, or None where it asks for nothing and has a default.
+
+    Raises:
+        AnnotationError: No bean can satisfy it, and it has no default.
+    """
+    if isinstance(parameter.annotation, UnresolvedName) or parameter.annotation is inspect.Parameter.empty:
+        return None
+    point = _unwrap(InjectionPoint(parameter, parameter.annotation, parameter.annotation))
+    reason = _useless(point.type)
+    if reason is None:
+        return _shaped(point)
+    if not parameter.required:
+        return None
+    raise AnnotationError(where, reason, "annotate it with one bean's type, or give it a default")
+
+
+def name_of(annotation: Any) -> str:
+    """Return a type as one would write it."""
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        return annotation.__qualname__.rpartition(".<locals>.")[2]
+    arguments = typing.get_args(annotation)
+    if arguments and typing.get_origin(annotation) is not None:
+        return f"{name_of(typing.get_origin(annotation))}[{', '.join(name_of(one) for one in arguments)}]"
+    return getattr(annotation, "__name__", None) or repr(annotation)
+
+
+def _unwrap(point: InjectionPoint) -> InjectionPoint:
+    annotation = point.whole
+    while True:
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+        if isinstance(annotation, TypeAliasType):
+            annotation = annotation.__value__
+        elif origin is Annotated:
+            annotation = arguments[0]
+            point = _annotated(point, arguments[1:])
+        elif origin in (Union, types.UnionType) and type(None) in arguments:
+            annotation = Union[tuple(one for one in arguments if one is not type(None))]  # noqa: UP007 - computed
+            point = replace(point, optional=True)
+        elif origin is Lazy:
+            annotation = arguments[0]
+            point = replace(point, lazy=True)
+        else:
+            return point if annotation is point.type else replace(point, type=annotation, whole=annotation)
+
+
+def _annotated(point: InjectionPoint, metadata: tuple[Any, ...]) -> InjectionPoint:
+    for one in metadata:
+        if isinstance(one, Qualifier):
+            return replace(point, qualifier=one.value)
+    return point
+
+
+def _shaped(point: InjectionPoint) -> InjectionPoint:
+    origin, arguments = typing.get_origin(point.whole), typing.get_args(point.whole)
+    if origin is list:
+        return _each(point, Shape.LIST, arguments[0])
+    if origin is Sequence or (origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis):
+        return _each(point, Shape.TUPLE, arguments[0])
+    if origin in (dict, Mapping) and arguments[0] is str:
+        return _each(point, Shape.DICT, arguments[1])
+    return point
+
+
+def _each(point: InjectionPoint, shape: Shape, element: Any) -> InjectionPoint:
+    inner = _unwrap(replace(point, whole=element))
+    return replace(inner, whole=point.whole, shape=shape, optional=point.optional, lazy=point.lazy)
+
+
+def _useless(annotation: Any) -> str | None:
+    if annotation is Any:
+        return "Any says nothing about the bean"
+    if annotation is Lazy:
+        return "Lazy doesn't say of what"
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return f"{annotation} leaves open which of several types is meant"
+    return None

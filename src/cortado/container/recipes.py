@@ -1,0 +1,299 @@
+"""How instances are made: one recipe for each bean and each set of overrides that reaches it."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, cast
+
+from cortado.container.definitions import BeanDefinition, FactoryKind, Scope
+from cortado.container.errors import AsyncBeanError, ContextClosedError
+from cortado.container.injection import Shape
+from cortado.container.markers import Lazy
+from cortado.container.stereotypes import Hook, HookKind
+from cortado.container.wiring import Argument, Plan
+from cortado.metadata import own_record
+
+__all__ = ["NOT_READY", "Built", "Cell", "Recipe", "at_once"]
+
+logger = logging.getLogger("cortado.container")
+
+T = TypeVar("T")
+
+Step = Callable[[], object]
+
+
+class _NotReady:
+    def __repr__(self) -> str:
+        return "NOT_READY"
+
+
+NOT_READY: Final = _NotReady()
+"""Stands for an instance that can't be had without waiting."""
+
+
+class Cell:
+    """The place of one instance."""
+
+    __slots__ = ("creation", "instance")
+
+    def __init__(self) -> None:
+        self.instance: object = NOT_READY
+        self.creation: object = None
+        """Whoever is creating the instance now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An instance, and what has to be done at its end, first step first."""
+
+    instance: object
+    ending: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hooked:
+    """The hooks of a class, by name, in the order in which they run."""
+
+    cls: type
+    post_construct: tuple[str, ...]
+    pre_destroy: tuple[str, ...]
+
+
+NO_HOOKS: Final = Hooked(object, (), ())
+
+
+class Recipe:
+    """How one bean is made of the instances of others, with the overrides of its time.
+
+    The same plan over the same inputs is the same recipe, so an instance belongs to exactly the beans it holds.
+    """
+
+    __slots__ = (
+        "_arguments",
+        "_hooked",
+        "_inputs",
+        "cached",
+        "cell",
+        "definition",
+        "inputs",
+        "may_await",
+        "must_await",
+        "tokens",
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        inputs: Sequence["Recipe"],
+        lazy: Callable[[Argument], Lazy[object]],
+        token: object = None,
+    ) -> None:
+        self.definition: BeanDefinition = plan.definition
+        self.inputs = tuple(inputs)
+        self.cell = Cell()
+        self.cached = plan.definition.scope is Scope.SINGLETON
+        self.must_await: bool = _awaits(plan.definition) or any(
+            not one.cached and one.must_await for one in inputs
+        )
+        self.may_await: bool = self.must_await or any(not one.cached and one.may_await for one in inputs)
+        self.tokens: frozenset[object] = frozenset().union(
+            *(one.tokens for one in inputs), () if token is None else (token,)
+        )
+        self._hooked = NO_HOOKS
+        self._inputs = dict(zip(plan.needs, inputs, strict=True))
+        self._arguments = [(one, lazy(one) if one.lazy else None) for one in plan.arguments]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the instance exists."""
+        return self.cell.instance is not NOT_READY
+
+    async def build(self, value_of: Callable[["Recipe"], Awaitable[object]]) -> Built:
+        """Create an instance, with `value_of` supplying those it needs, and run its `post_construct` hooks.
+
+        If a hook fails, what the factory opened is closed again.
+        """
+        positional, keywords = await self._supplied(value_of)
+        instance, ending = await self._made(positional, keywords)
+        hooked = self._hooks_of(type(instance))
+        try:
+            for hook in hooked.post_construct:
+                await _settled(getattr(instance, hook)())
+        except BaseException:
+            await _undo(ending, self.definition)
+            raise
+        destroyers = [getattr(instance, hook) for hook in hooked.pre_destroy]
+        return Built(instance, (*destroyers, *ending))
+
+    def _hooks_of(self, cls: type) -> "Hooked":
+        if self.definition.kind is FactoryKind.INSTANCE:
+            return NO_HOOKS
+        if self._hooked.cls is not cls:  # nearly always the same class, so one is kept
+            down = _hooks(cls, HookKind.PRE_DESTROY)
+            self._hooked = Hooked(cls, _hooks(cls, HookKind.POST_CONSTRUCT), tuple(reversed(down)))
+        return self._hooked
+
+    async def _supplied(
+        self, value_of: Callable[["Recipe"], Awaitable[object]]
+    ) -> tuple[list[object], dict[str, object]]:
+        owner = self.definition.owner
+        positional: list[object] = [] if owner is None else [await value_of(self._inputs[owner])]
+        keywords: dict[str, object] = {}
+        for argument, lazy in self._arguments:
+            if lazy is not None:
+                value: object = lazy
+            else:
+                given = {name: await value_of(self._inputs[name]) for name in argument.targets}
+                value = shaped(argument, given)
+            if argument.keyword:
+                keywords[argument.parameter] = value
+            else:
+                positional.append(value)
+        return positional, keywords
+
+    async def _made(
+        self, positional: list[object], keywords: dict[str, object]
+    ) -> tuple[object, tuple[Step, ...]]:
+        kind, result = self.definition.kind, self.definition.factory(*positional, **keywords)
+        if kind is FactoryKind.GENERATOR:
+            return _entered(cast(Generator[object, None, None], result), self.definition)
+        if kind is FactoryKind.ASYNC_GENERATOR:
+            return await _aentered(cast(AsyncGenerator[object, None], result), self.definition)
+        if kind is FactoryKind.COROUTINE:
+            result = await result
+        return result, _inferred_ending(result) if kind in CLOSED_BY_METHOD else ()
+
+
+class Foreign(Recipe):
+    """A bean overridden with a provider of the user's own, which is called at each request for the bean."""
+
+    __slots__ = ("_provider",)
+
+    def __init__(self, definition: BeanDefinition, provider: Callable[[], object]) -> None:
+        super().__init__(Plan(definition), (), _no_lazy, provider)
+        self.cached, self.must_await, self.may_await = False, False, True
+        self._provider = provider
+
+    async def build(self, value_of: Callable[[Recipe], Awaitable[object]]) -> Built:  # noqa: ARG002 - it needs none
+        """Return what the provider returns, awaited where it has to be."""
+        result = self._provider()
+        return Built(await asyncio.shield(result) if asyncio.isfuture(result) else await _settled(result), ())
+
+
+CLOSED_BY_METHOD = (FactoryKind.FUNCTION, FactoryKind.COROUTINE)
+
+
+def at_once(work: Coroutine[Any, Any, T], name: str) -> T:
+    """Return the result of a coroutine that comes to its end without waiting.
+
+    Raises:
+        AsyncBeanError: It has to wait; it was ended instead.
+    """
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast(T, done.value)
+    try:
+        work.throw(AsyncBeanError(name, name))
+    except StopIteration:
+        pass
+    finally:
+        work.close()
+    raise AsyncBeanError(name, name)
+
+
+def shaped(argument: Argument, given: dict[str, object]) -> object:
+    """Return the beans of an argument in the form it asks for."""
+    if argument.shape is Shape.DICT:
+        return given
+    if argument.shape is Shape.LIST:
+        return list(given.values())
+    if argument.shape is Shape.TUPLE:
+        return tuple(given.values())
+    return next(iter(given.values())) if given else argument.constant
+
+
+def _no_lazy(argument: Argument) -> Lazy[object]:
+    raise AssertionError(argument)
+
+
+def _awaits(definition: BeanDefinition) -> bool:
+    if definition.kind is FactoryKind.INSTANCE:
+        return False
+    cls = definition.factory if isinstance(definition.factory, type) else definition.type
+    if not isinstance(cls, type):
+        return definition.kind.awaits
+    hooks = (inspect.getattr_static(cls, name) for name in _hooks(cls, HookKind.POST_CONSTRUCT))
+    return definition.kind.awaits or any(inspect.iscoroutinefunction(hook) for hook in hooks)
+
+
+def _hooks(cls: type, kind: HookKind) -> tuple[str, ...]:
+    """Return the names of a class's hooks of one kind, its parents' first."""
+    found: dict[str, None] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        for name, member in vars(base).items():
+            if inspect.isfunction(member):
+                hooks = own_record(member, Hook)
+                if hooks is not None and hooks.kind is kind:
+                    found[name] = None
+    return tuple(found)
+
+
+async def _settled(result: object) -> object:
+    return await result if inspect.isawaitable(result) else result
+
+
+async def _undo(ending: Sequence[Step], definition: BeanDefinition) -> None:
+    for step in ending:
+        try:
+            await _settled(step())
+        except Exception:
+            logger.exception("bean %s could not be closed after its creation failed", definition)
+
+
+def _entered(
+    generator: Generator[object, None, None], definition: BeanDefinition
+) -> tuple[object, tuple[Step, ...]]:
+    def resume() -> None:
+        try:
+            next(generator)
+        except StopIteration:
+            return
+        generator.close()
+        raise RuntimeError(f"{definition.location} yields more than once")
+
+    try:
+        return next(generator), (resume,)
+    except StopIteration:
+        raise RuntimeError(f"{definition.location} ends without a yield") from None
+
+
+async def _aentered(
+    generator: AsyncGenerator[object, None], definition: BeanDefinition
+) -> tuple[object, tuple[Step, ...]]:
+    async def resume() -> None:
+        try:
+            await anext(generator)
+        except StopAsyncIteration:
+            return
+        await generator.aclose()
+        raise RuntimeError(f"{definition.location} yields more than once")
+
+    try:
+        return await anext(generator), (resume,)
+    except StopAsyncIteration:
+        raise RuntimeError(f"{definition.location} ends without a yield") from None
+
+
+def _inferred_ending(instance: object) -> tuple[Step, ...]:
+    for name in ("aclose", "close"):
+        if callable(getattr(type(instance), name, None)):
+            return (cast(Step, getattr(instance, name)),)
+    return ()
+
+
+def closed() -> ContextClosedError:
+    """Return the error for a request after the end."""
+    return ContextClosedError("the container is stopped or stopping, so it has no beans to give")

@@ -1,0 +1,150 @@
+"""From what a user hands over to bean definitions."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cortado.container.annotations import Names, enclosing_names, return_type
+from cortado.container.definitions import BeanDefinition, FactoryKind, Options, Scope, Stereotype
+from cortado.container.stereotypes import BeanMark, Mark
+from cortado.exceptions import ConfigurationError
+from cortado.metadata import own_record, records_of
+
+__all__ = ["bean_methods", "define_class", "define_factory", "define_instance", "factory_kind", "location_of"]
+
+
+def define_class(cls: type, options: Options) -> BeanDefinition:
+    """Return the definition of a class; options given here win over its decorators."""
+    mark = _merged(cls)
+    options = mark.options.merged(options)
+    return _definition(
+        options,
+        name=options.name or snake_case(cls.__name__),
+        type=cls if options.as_type is None else options.as_type,
+        kind=FactoryKind.CLASS,
+        factory=cls,
+        location=location_of(cls),
+        stereotype=mark.stereotype,
+        names={**mark.names, **enclosing_names(cls)},
+    )
+
+
+def define_factory(
+    function: Callable[..., Any], options: Options, registered: Names, owner: str | None = None
+) -> BeanDefinition:
+    """Return the definition of what a function makes.
+
+    Raises:
+        AnnotationError: Its return annotation doesn't say what that is.
+    """
+    mark = _merged(function)
+    options = mark.options.merged(options)
+    names = {**mark.names, **enclosing_names(function)}
+    kind = factory_kind(function)
+    made = options.as_type
+    if made is None:
+        made = return_type(function, names, registered, yields=kind.yields)
+    return _definition(
+        options,
+        name=options.name or function.__name__,
+        type=made,
+        kind=kind,
+        factory=function,
+        location=location_of(function),
+        names=names,
+        owner=owner,
+    )
+
+
+def define_instance(instance: object, as_type: Any = None, name: str | None = None) -> BeanDefinition:
+    """Return the definition of an object that exists already; it is never destroyed by the container."""
+    cls = type(instance)
+    return _definition(
+        Options(),
+        name=name or snake_case(getattr(as_type, "__name__", cls.__name__)),
+        type=cls if as_type is None else as_type,
+        kind=FactoryKind.INSTANCE,
+        factory=lambda: instance,
+        location=location_of(cls),
+    )
+
+
+def bean_methods(cls: type) -> Iterator[Callable[..., Any]]:
+    """Yield the `@bean` methods of a configuration, those of its parents first."""
+    methods: dict[str, Callable[..., Any] | None] = {}
+    for base in reversed(cls.__mro__):
+        for name, member in vars(base).items():
+            if inspect.isfunction(member) and own_record(member, BeanMark) is not None:
+                methods[name] = member
+            elif name in methods:
+                methods[name] = None
+    yield from (one for one in methods.values() if one is not None)
+
+
+def factory_kind(factory: Callable[..., Any]) -> FactoryKind:
+    """Return how a class or function makes an instance."""
+    if isinstance(factory, type):
+        return FactoryKind.CLASS
+    if inspect.isasyncgenfunction(factory):
+        return FactoryKind.ASYNC_GENERATOR
+    if inspect.isgeneratorfunction(factory):
+        return FactoryKind.GENERATOR
+    return FactoryKind.COROUTINE if inspect.iscoroutinefunction(factory) else FactoryKind.FUNCTION
+
+
+def location_of(target: Any) -> str:
+    """Return where something is defined: `module.QualName`."""
+    return f"{target.__module__}.{target.__qualname__}"
+
+
+def snake_case(name: str) -> str:
+    """Return a class name as a bean's name: `HTTPClient` is `http_client`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().lstrip("_")
+
+
+def _merged(target: Any) -> Mark:
+    """Return all marks of a class or function as one."""
+    options, stereotype = Options(), None
+    names: dict[str, Any] = {}
+    for mark in records_of(target, Mark):
+        options = options.merged(mark.options)
+        stereotype = mark.stereotype or stereotype
+        names.update(mark.names)
+    return Mark(options, stereotype, names)
+
+
+def _definition(
+    options: Options,
+    *,
+    name: str,
+    type: Any,
+    kind: FactoryKind,
+    factory: Callable[..., Any],
+    location: str,
+    stereotype: Stereotype | None = None,
+    names: dict[str, Any] | None = None,
+    owner: str | None = None,
+) -> BeanDefinition:
+    scope = options.scope or Scope.SINGLETON
+    if scope is Scope.PROTOTYPE and kind.yields:
+        raise ConfigurationError(
+            f"{location} is a prototype with a `yield`, and nothing would ever resume it; make it a singleton"
+        )
+    return BeanDefinition(
+        name=name,
+        type=type,
+        kind=kind,
+        factory=factory,
+        location=location,
+        stereotype=stereotype,
+        scope=scope,
+        primary=bool(options.primary),
+        fallback=bool(options.fallback),
+        qualifiers=options.qualifiers,
+        order=options.order or 0,
+        lazy=options.lazy is not False,
+        depends_on=options.depends_on,
+        owner=owner,
+        names=names or {},
+    )

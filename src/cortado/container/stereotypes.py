@@ -1,0 +1,277 @@
+"""The decorators that declare beans. Each only leaves a record; what is decorated stays as it is."""
+
+import enum
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, TypeVar, Unpack, overload
+
+from cortado.container.annotations import enclosing_names
+from cortado.container.definitions import Options, Scope, Stereotype
+from cortado.exceptions import ConfigurationError
+from cortado.metadata import attach
+
+__all__ = [
+    "BeanMark",
+    "BeanOptions",
+    "Hook",
+    "HookKind",
+    "Mark",
+    "bean",
+    "component",
+    "configuration",
+    "controller",
+    "controller_advice",
+    "depends_on",
+    "fallback",
+    "lazy",
+    "order",
+    "post_construct",
+    "pre_destroy",
+    "primary",
+    "prototype",
+    "read_options",
+    "repository",
+    "rest_controller",
+    "scope",
+    "service",
+]
+
+Class = TypeVar("Class", bound=type)
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+
+class BeanOptions(TypedDict, total=False):
+    """The options of stereotypes, of `@bean` and of `Container.register`."""
+
+    name: str
+    """The bean's name; else the class in snake_case, or the name of the function."""
+    scope: Scope | str
+    """How long an instance lives: `"singleton"` (the default) or `"prototype"`."""
+    primary: bool
+    """Preferred where several beans fit."""
+    fallback: bool
+    """Passed over where another bean fits."""
+    qualifiers: Iterable[str]
+    """What a `Qualifier` may ask for, besides the name."""
+    order: int
+    """The place in injected lists; lower is earlier, 0 where nothing is said."""
+    lazy: bool
+    """False creates the bean at start instead of at first use."""
+    as_type: Any
+    """The type under which the bean is found, instead of its class or return annotation."""
+
+
+class HookKind(enum.Enum):
+    """When a hook of a bean runs."""
+
+    POST_CONSTRUCT = "post_construct"
+    PRE_DESTROY = "pre_destroy"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Left on a class or `@bean` method: options, and with a stereotype that the class is a bean."""
+
+    options: Options
+    stereotype: Stereotype | None = None
+    names: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BeanMark:
+    """Left on a method of a configuration: what it returns is a bean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Left on a method that is called at a turn of its bean's life."""
+
+    kind: HookKind
+
+
+def read_options(given: BeanOptions) -> Options:
+    """Return checked options.
+
+    Raises:
+        ConfigurationError: A value is none of those allowed; the sentence names the option.
+    """
+    unknown = sorted(set(given) - set(BeanOptions.__annotations__))
+    if unknown:
+        raise ConfigurationError(
+            f"unknown option {unknown[0]!r}; known are: {', '.join(BeanOptions.__annotations__)}"
+        )
+    name = given.get("name")
+    if name is not None and not _is_word(name):
+        raise ConfigurationError(f"a bean's name must be a non-empty string, not {name!r}")
+    return Options(
+        name=name,
+        scope=_scope(given["scope"]) if "scope" in given else None,
+        primary=given.get("primary"),
+        fallback=given.get("fallback"),
+        qualifiers=_words("qualifiers", given.get("qualifiers", ())),
+        order=given.get("order"),
+        lazy=given.get("lazy"),
+        as_type=given.get("as_type"),
+    )
+
+
+class StereotypeDecorator:
+    """Declares a class as a bean; bare, or with options.
+
+    The class stays a plain class, and a subclass without a stereotype of its own is no bean.
+    """
+
+    def __init__(self, stereotype: Stereotype, meaning: str) -> None:
+        self._stereotype = stereotype
+        self.__doc__ = f"{meaning}\n\nBare, or with the options of `BeanOptions`."
+
+    @overload
+    def __call__(self, cls: Class, /) -> Class: ...
+
+    @overload
+    def __call__(self, /, **options: Unpack[BeanOptions]) -> Callable[[Class], Class]: ...
+
+    def __call__(
+        self, cls: Class | None = None, /, **options: Unpack[BeanOptions]
+    ) -> Class | Callable[[Class], Class]:
+        read = read_options(options)
+
+        def decorate(cls: Class) -> Class:
+            if not isinstance(cls, type):
+                raise ConfigurationError(f"@{self._stereotype.value} decorates a class, not {cls!r}")
+            attach(cls, Mark(read, self._stereotype, enclosing_names(cls)))
+            return cls
+
+        return decorate if cls is None else decorate(cls)
+
+    def __repr__(self) -> str:
+        return f"<@{self._stereotype.value}>"
+
+
+component = StereotypeDecorator(Stereotype.COMPONENT, "Declares a class as a bean.")
+service = StereotypeDecorator(Stereotype.SERVICE, "Declares a bean of the business layer.")
+repository = StereotypeDecorator(Stereotype.REPOSITORY, "Declares a bean that keeps data.")
+controller = StereotypeDecorator(Stereotype.CONTROLLER, "Declares a bean whose methods answer requests.")
+rest_controller = StereotypeDecorator(
+    Stereotype.REST_CONTROLLER, "Declares a bean whose methods' return values are response bodies."
+)
+configuration = StereotypeDecorator(
+    Stereotype.CONFIGURATION, "Declares a bean whose `@bean` methods make beans."
+)
+controller_advice = StereotypeDecorator(
+    Stereotype.CONTROLLER_ADVICE, "Declares a bean whose handlers serve all controllers."
+)
+
+
+@overload
+def bean(function: Target, /) -> Target: ...
+
+
+@overload
+def bean(**options: Unpack[BeanOptions]) -> Callable[[Target], Target]: ...
+
+
+def bean(
+    function: Target | None = None, /, **options: Unpack[BeanOptions]
+) -> Target | Callable[[Target], Target]:
+    """Declare that what a method of a `@configuration` returns is a bean, named like the method.
+
+    The method may be `def`, `async def`, a generator or an async generator; its parameters are injected, its return
+    annotation is the bean's type. A generator yields the bean once and goes on after its `yield` when the bean is
+    destroyed. Otherwise `aclose()` or `close()` of the bean is called then, where it has one.
+    """
+    read = read_options(options)
+
+    def decorate(function: Target) -> Target:
+        if not inspect.isfunction(function):
+            raise ConfigurationError(f"@bean decorates a method of a @configuration class, not {function!r}")
+        attach(function, BeanMark())
+        attach(function, Mark(read, names=enclosing_names(function)))
+        return function
+
+    return decorate if function is None else decorate(function)
+
+
+def primary(target: Target) -> Target:
+    """Prefer this bean where several fit."""
+    return _mark(target, Options(primary=True))
+
+
+def fallback(target: Target) -> Target:
+    """Pass this bean over where another one fits."""
+    return _mark(target, Options(fallback=True))
+
+
+def order(value: int) -> Callable[[Target], Target]:
+    """Set the place in injected lists; lower is earlier."""
+    return _marker(Options(order=value))
+
+
+def lazy(value: bool) -> Callable[[Target], Target]:
+    """Say when the bean is created: `@lazy(False)` at start, else at first use."""
+    return _marker(Options(lazy=value))
+
+
+def scope(value: Scope | str) -> Callable[[Target], Target]:
+    """Set how long an instance lives."""
+    return _marker(Options(scope=_scope(value)))
+
+
+def prototype(target: Target) -> Target:
+    """Create a new instance at each request for the bean; its `pre_destroy` is never called."""
+    return _mark(target, Options(scope=Scope.PROTOTYPE))
+
+
+def depends_on(*names: str) -> Callable[[Target], Target]:
+    """Name beans that must be created before this one, and destroyed after it, though they aren't injected."""
+    return _marker(Options(depends_on=_words("depends_on", names)))
+
+
+def post_construct(method: Target) -> Target:
+    """Call this method, `def` or `async def`, when the bean is built and before anyone gets it.
+
+    A parent's hooks run before its child's. If one fails the bean isn't created.
+    """
+    attach(method, Hook(HookKind.POST_CONSTRUCT))
+    return method
+
+
+def pre_destroy(method: Target) -> Target:
+    """Call this method, `def` or `async def`, before the bean is given up; whoever needs the bean is gone by then.
+
+    A child's hooks run before its parent's. A prototype's are never called.
+    """
+    attach(method, Hook(HookKind.PRE_DESTROY))
+    return method
+
+
+def _is_word(given: object) -> bool:
+    return isinstance(given, str) and given != ""
+
+
+def _mark(target: Target, options: Options) -> Target:
+    attach(target, Mark(options))
+    return target
+
+
+def _marker(options: Options) -> Callable[[Target], Target]:
+    def decorate(target: Target) -> Target:
+        return _mark(target, options)
+
+    return decorate
+
+
+def _scope(given: Scope | str) -> Scope:
+    known = (Scope.SINGLETON, Scope.PROTOTYPE)
+    for one in known:
+        if given in (one, one.value):
+            return one
+    raise ConfigurationError(f"scope must be 'singleton' or 'prototype', not {given!r}")
+
+
+def _words(option: str, given: Iterable[str]) -> tuple[str, ...]:
+    words = (given,) if isinstance(given, str) else tuple(given)
+    if not all(_is_word(word) for word in words):
+        raise ConfigurationError(f"{option} must be strings, not {given!r}")
+    return words

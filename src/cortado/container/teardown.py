@@ -1,0 +1,121 @@
+"""Ending what was created: in order, each by itself, within its time, and to the end."""
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any
+
+from cortado.container.definitions import BeanDefinition
+
+__all__ = ["Finaliser", "finish", "report", "uninterrupted"]
+
+logger = logging.getLogger("cortado.container")
+
+GRACE = 1.0
+"""How long a finaliser that ran out of time may take to end when cancelled, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finaliser:
+    """What has to be done at a bean's end; the steps run in the context in which the bean was created."""
+
+    definition: BeanDefinition
+    context: Context
+    steps: tuple[Callable[[], object], ...]
+
+    async def run(self, timeout: float) -> list[BaseException]:
+        """Run every step, each for at most `timeout` seconds, and return what failed."""
+        failures: list[BaseException] = []
+        for step in self.steps:
+            try:
+                result = self.context.run(step)
+                if inspect.isawaitable(result):
+                    await _within(result, self.context, timeout)
+            except BaseException as error:  # noqa: BLE001 - collected, so that the other steps run
+                failures.append(self._named(error, step))
+        return failures
+
+    def run_sync(self) -> list[BaseException]:
+        """Run every step that needs no event loop, and return what failed."""
+        failures: list[BaseException] = []
+        for step in self.steps:
+            try:
+                result = self.context.run(step)
+                if inspect.isawaitable(result):
+                    _dismiss(result)
+                    raise RuntimeError("it has to be awaited, and the bean was created without an event loop")
+            except BaseException as error:  # noqa: BLE001 - collected, so that the other steps run
+                failures.append(self._named(error, step))
+        return failures
+
+    def _named(self, error: BaseException, step: Callable[[], object]) -> BaseException:
+        if isinstance(error, asyncio.CancelledError):
+            cause, error = error, RuntimeError("the finaliser was cancelled")
+            error.__cause__ = cause
+        error.add_note(f"while destroying {self.definition} with {getattr(step, '__name__', 'close')}()")
+        return error
+
+
+async def finish(task: "asyncio.Future[Any]", timeout: float) -> bool:
+    """Wait until a task is done, at most `timeout` seconds, through every cancellation; False if it still runs."""
+    deadline = time.monotonic() + timeout
+    while not task.done():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        try:
+            await asyncio.wait((task,), timeout=left)
+        except asyncio.CancelledError:
+            continue
+    return True
+
+
+async def uninterrupted(task: "asyncio.Task[Any]") -> None:
+    """Wait for a task to its end; a cancellation meanwhile goes on only then, in place of the task's outcome."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        task.result()
+        return
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("failed while being cancelled", exc_info=task.exception())
+    raise cancelled
+
+
+def report(failures: Iterable[BaseException]) -> None:
+    """Log what failed at an end that nobody waits for."""
+    for failure in failures:
+        logger.error("a bean could not be destroyed", exc_info=failure)
+
+
+async def _within(result: Awaitable[object], context: Context, timeout: float) -> None:
+    task = asyncio.Task(_awaited(result), loop=asyncio.get_running_loop(), context=context)
+    if await finish(task, timeout):
+        task.result()
+        return
+    task.cancel()
+    if not await finish(task, GRACE):
+        task.add_done_callback(_forget)
+    raise TimeoutError(f"not done after {timeout:g} seconds")
+
+
+async def _awaited(result: Awaitable[object]) -> None:
+    await result
+
+
+def _forget(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _dismiss(result: object) -> None:
+    if inspect.iscoroutine(result):
+        result.close()

@@ -1,0 +1,271 @@
+"""Deciding, before anything is created, which beans each bean gets; and finding all that is wrong with that."""
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cortado.container.annotations import Names, Parameter, constructor_parameters, function_parameters
+from cortado.container.definitions import BeanDefinition, FactoryKind
+from cortado.container.errors import (
+    AnnotationError,
+    CircularDependencyError,
+    ContainerError,
+    NoSuchBeanError,
+    NoUniqueBeanError,
+)
+from cortado.container.injection import InjectionPoint, Shape, name_of, read_injection_point
+from cortado.container.matching import TypeIndex, substituted, supertypes
+
+__all__ = ["Argument", "Plan", "Wiring", "circles", "dependencies_first"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What one parameter of a factory gets: beans in some shape, or a constant where `targets` doesn't apply."""
+
+    parameter: str
+    keyword: bool
+    shape: Shape = Shape.ONE
+    targets: tuple[str, ...] = ()
+    lazy: bool = False
+    constant: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """How one bean is made: its factory's arguments, decided once."""
+
+    definition: BeanDefinition
+    arguments: tuple[Argument, ...] = ()
+    needs: tuple[str, ...] = ()
+    """The names of the beans that must exist first, each once."""
+
+
+class Wiring:
+    """The beans of a container, and who gets which of them."""
+
+    def __init__(self, definitions: Iterable[BeanDefinition]) -> None:
+        self._definitions = {one.name: one for one in definitions}
+        self._index = TypeIndex(self._definitions.values())
+        self._registered = classes_by_name(self._definitions.values())
+
+    def candidates(self, requested: Any, qualifier: str | None = None) -> tuple[BeanDefinition, ...]:
+        """Return the definitions that satisfy a type and a qualifier, in the order of registration."""
+        found = self._index.candidates(requested)
+        if qualifier is None:
+            return found
+        return tuple(one for one in found if qualifier == one.name or qualifier in one.qualifiers)
+
+    def choose(
+        self,
+        requested: Any,
+        qualifier: str | None = None,
+        *,
+        parameter: str | None = None,
+        required_by: str | None = None,
+        without: str | None = None,
+    ) -> BeanDefinition:
+        """Return the one bean meant: by qualifier, primary, not fallback, and at last the parameter's name.
+
+        Raises:
+            NoSuchBeanError: No bean fits.
+            NoUniqueBeanError: Several do, and nothing decides.
+        """
+        found = self.candidates(requested, qualifier)
+        found = tuple(one for one in found if one.name != without) or found
+        wanted = f"type {name_of(requested)}" + (
+            "" if qualifier is None else f" with qualifier {qualifier!r}"
+        )
+        if not found:
+            raise NoSuchBeanError(wanted, required_by=required_by, hints=self._hints(requested, qualifier))
+        if len(found) == 1:
+            return found[0]
+        primaries = [one for one in found if one.primary]
+        ordinary = [one for one in found if not one.fallback]
+        for preferred in (primaries, ordinary, [one for one in found if one.name == parameter]):
+            if len(preferred) == 1:
+                return preferred[0]
+            if preferred is primaries and primaries:
+                break
+        raise NoUniqueBeanError(
+            wanted,
+            [(one.name, str(one)) for one in found],
+            required_by=required_by,
+            primaries=len(primaries),
+        )
+
+    def named(self, name: str, required_by: str | None = None) -> BeanDefinition:
+        """Return the bean of a name.
+
+        Raises:
+            NoSuchBeanError: There is none.
+        """
+        try:
+            return self._definitions[name]
+        except KeyError:
+            near = difflib.get_close_matches(name, self._definitions, 1)
+            hints = [f"did you mean: {near[0]}?"] if near else []
+            raise NoSuchBeanError(f"name {name!r}", required_by=required_by, hints=hints) from None
+
+    def plan(self, definition: BeanDefinition) -> tuple[Plan, list[ContainerError]]:
+        """Return how a bean is made, and everything that is wrong with it; the plan is whole if nothing is."""
+        problems: list[ContainerError] = []
+        arguments: list[Argument] = []
+        try:
+            parameters = self._parameters(definition)
+        except AnnotationError as error:
+            return Plan(definition), [error]
+        for parameter in parameters:
+            try:
+                argument = self._argument(definition, parameter)
+            except ContainerError as error:
+                problems.append(error)
+            else:
+                arguments += () if argument is None else (argument,)
+        needs = [] if definition.owner is None else [definition.owner]
+        for name in definition.depends_on:
+            try:
+                needs.append(self.named(name, f"depends_on of {definition}").name)
+            except ContainerError as error:
+                problems.append(error)
+        needs += (target for one in arguments if not one.lazy for target in one.targets)
+        return Plan(definition, tuple(arguments), tuple(dict.fromkeys(needs))), problems
+
+    def plans(self) -> tuple[dict[str, Plan], list[ContainerError]]:
+        """Return the plans of all beans, and everything that is wrong with them, circles included."""
+        plans: dict[str, Plan] = {}
+        problems: list[ContainerError] = []
+        for definition in self._definitions.values():
+            plans[definition.name], wrong = self.plan(definition)
+            problems += wrong
+        problems += circles(plans)
+        return plans, problems
+
+    def _parameters(self, definition: BeanDefinition) -> tuple[Parameter, ...]:
+        factory = definition.factory
+        if definition.kind is FactoryKind.INSTANCE:
+            return ()
+        if not isinstance(factory, type):
+            method = definition.owner is not None
+            return function_parameters(factory, definition.names, self._registered, method=method)
+        bound = _bound_variables(definition.type if isinstance(definition.type, type) else factory)
+        return tuple(
+            Parameter(one.name, substituted(one.annotation, bound), one.default, one.keyword)
+            for one in constructor_parameters(factory, definition.names, self._registered)
+        )
+
+    def _argument(self, definition: BeanDefinition, parameter: Parameter) -> Argument | None:
+        where = f"parameter {parameter.name!r} of {definition}"
+        point = read_injection_point(parameter, where)
+        if point is None:
+            return _default(parameter)
+        if point.shape is not Shape.ONE and not self.candidates(point.whole):
+            return self._collection(definition, point)
+        requested = point.whole
+        if not self.candidates(requested, point.qualifier):
+            if not parameter.required:
+                return _default(parameter)
+            if point.optional:
+                return Argument(parameter.name, parameter.keyword, lazy=point.lazy)
+        chosen = self.choose(
+            requested,
+            point.qualifier,
+            parameter=parameter.name,
+            required_by=where,
+            without=None if point.lazy else definition.name,
+        )
+        return Argument(parameter.name, parameter.keyword, targets=(chosen.name,), lazy=point.lazy)
+
+    def _collection(self, definition: BeanDefinition, point: InjectionPoint) -> Argument:
+        found = [one for one in self.candidates(point.type, point.qualifier) if one.name != definition.name]
+        found.sort(key=lambda one: one.order)
+        targets = tuple(one.name for one in found)
+        return Argument(point.parameter.name, point.parameter.keyword, point.shape, targets, point.lazy)
+
+    def _hints(self, requested: Any, qualifier: str | None) -> Iterator[str]:
+        fitting = self.candidates(requested) if qualifier is not None else ()
+        if fitting:
+            known = sorted({word for one in fitting for word in (one.name, *one.qualifiers)})
+            yield f"there are some of this type, with the qualifiers: {', '.join(known)}"
+            return
+        name = name_of(requested)
+        for twin in self._registered.get(name, ()):
+            if _identity(twin) == _identity(requested):
+                yield f"{_identity(twin)} was imported twice, as {twin.__module__} and as {requested.__module__}"
+                return
+        near = difflib.get_close_matches(name, self._registered, 1)
+        if near:
+            module = self._registered[near[0]][0].__module__
+            yield f"did you mean: {near[0]}?" if near[0] != name else f"did you mean: {module}.{name}?"
+
+
+def classes_by_name(definitions: Iterable[BeanDefinition]) -> Names:
+    """Return the classes of some definitions by their plain names."""
+    found: dict[str, tuple[type, ...]] = {}
+    for one in definitions:
+        for cls in {one.type, one.factory}:
+            if isinstance(cls, type) and cls not in found.get(cls.__name__, ()):
+                found[cls.__name__] = (*found.get(cls.__name__, ()), cls)
+    return found
+
+
+def circles(plans: Mapping[str, Plan]) -> list[ContainerError]:
+    """Return an error for each circle among beans that need each other."""
+    found: list[ContainerError] = []
+    finished: set[str] = set()
+    for start in plans:
+        way: dict[str, Iterator[str]] = {}
+        name: str | None = start if start not in finished else None
+        while name is not None:
+            if name in way:
+                names = list(way)
+                circle = [*names[names.index(name) :], name]
+                found.append(CircularDependencyError([(one, str(plans[one].definition)) for one in circle]))
+            elif name not in finished:
+                way[name] = iter(plans[name].needs if name in plans else ())
+            name = None
+            while way and name is None:
+                last = next(reversed(way))
+                name = next(way[last], None)
+                if name is None:
+                    finished.add(last)
+                    del way[last]
+    return found
+
+
+def dependencies_first(plans: Mapping[str, Plan]) -> list[str]:
+    """Return the names of all beans, each after those it needs; there must be no circle."""
+    done: dict[str, None] = {}
+    for start in plans:
+        stack = [start]
+        while stack:
+            name = stack[-1]
+            missing = () if name in done else [one for one in plans[name].needs if one not in done]
+            if missing:
+                stack += missing
+            else:
+                done[stack.pop()] = None
+    return list(done)
+
+
+def _default(parameter: Parameter) -> Argument | None:
+    if parameter.keyword:
+        return None
+    return Argument(parameter.name, keyword=False, constant=parameter.default)
+
+
+def _bound_variables(cls: type) -> dict[Any, Any]:
+    bound: dict[Any, Any] = {}
+    for supertype, arguments in supertypes(cls).items():
+        bound.update(zip(getattr(supertype, "__parameters__", ()), arguments, strict=False))
+    return {variable: value for variable, value in bound.items() if variable is not value}
+
+
+def _identity(cls: Any) -> tuple[str, str]:
+    module: str = getattr(cls, "__module__", "")
+    if module == "__main__":
+        spec = getattr(sys.modules["__main__"], "__spec__", None)
+        module = module if spec is None else spec.name
+    return module, getattr(cls, "__qualname__", repr(cls))

@@ -1,0 +1,585 @@
+"""One instance for all who ask at the same time: tasks, event loops, threads."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+
+import pytest
+
+from cortado.container import (
+    NOT_READY,
+    AsyncBeanError,
+    BeanCreationError,
+    CircularDependencyError,
+    Container,
+    ContextClosedError,
+    Lazy,
+    ScopeCloseError,
+    bean,
+    component,
+    configuration,
+    post_construct,
+    pre_destroy,
+    prototype,
+)
+
+
+class Slow:
+    """What a factory makes that waits for the test's word."""
+
+
+class Gate:
+    """A factory under the test's control: it counts its runs and waits until it is opened."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.entered = asyncio.Event()
+        self.open = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    async def make(self) -> Slow:
+        self.runs += 1
+        self.entered.set()
+        await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        return Slow()
+
+
+@pytest.fixture
+def gate():
+    return Gate()
+
+
+@pytest.fixture
+async def container(gate):
+    container = Container()
+    container.register(gate.make, name="slow")
+    async with container:
+        yield container
+
+
+async def test_single_flight(container, gate):
+    """Twenty tasks that ask at once get one instance of one factory run."""
+    asked = [asyncio.create_task(container.aget(Slow)) for _ in range(20)]
+    await gate.entered.wait()
+    gate.open.set()
+    found = await asyncio.gather(*asked)
+
+    assert gate.runs == 1
+    assert len(set(map(id, found))) == 1
+
+
+async def test_cancelled_first_caller(container, gate):
+    """The first caller's cancellation harms no one: the others get the bean, and the factory ran once."""
+    first = asyncio.create_task(container.aget(Slow))
+    await gate.entered.wait()
+    second = asyncio.create_task(container.aget(Slow))
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    gate.open.set()
+
+    assert type(await second) is Slow
+    assert gate.runs == 1
+
+
+async def test_all_callers_cancelled(container, gate):
+    """A creation goes on although all who asked are gone, and the next to ask finds it."""
+    only = asyncio.create_task(container.aget(Slow))
+    await gate.entered.wait()
+    only.cancel()
+    await asyncio.wait([only])
+    gate.open.set()
+    await container.aget(Slow)
+
+    assert gate.runs == 1
+
+
+async def test_failure_is_not_cached(container, gate):
+    """All who wait get the failure with its cause; the next to ask tries again."""
+    gate.failure = ValueError("no luck")
+    asked = [asyncio.create_task(container.aget(Slow)) for _ in range(3)]
+    await gate.entered.wait()
+    gate.open.set()
+    failures = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [type(one.__cause__) for one in failures] == [ValueError] * 3
+    assert gate.runs == 1
+    gate.failure = None
+    assert type(await container.aget(Slow)) is Slow
+    assert gate.runs == 2
+
+
+async def test_factory_raises_cancelled(container, gate):
+    """A factory that raises CancelledError hangs nobody: those who wait get a creation error."""
+    gate.failure = asyncio.CancelledError()
+    asked = [asyncio.create_task(container.aget(Slow)) for _ in range(2)]
+    await gate.entered.wait()
+    gate.open.set()
+
+    for failure in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(failure, BeanCreationError)
+        assert isinstance(failure.__cause__, asyncio.CancelledError)
+
+
+async def test_sync_factory_raises_cancelled():
+    """The same holds for a synchronous factory."""
+
+    @component
+    class Bad:
+        def __init__(self) -> None:
+            raise asyncio.CancelledError
+
+    async with Container(Bad) as container:
+        with pytest.raises(BeanCreationError):
+            container.get(Bad)
+        with pytest.raises(BeanCreationError):
+            await container.aget(Bad)
+
+
+async def test_keyboard_interrupt():
+    """An interrupt in a constructor reaches the caller as it is, and the bean can be asked for again."""
+    failures = [KeyboardInterrupt()]
+
+    @component
+    class Interrupted:
+        def __init__(self) -> None:
+            if failures:
+                raise failures.pop()
+
+    async with Container(Interrupted) as container:
+        with pytest.raises(KeyboardInterrupt):
+            container.get(Interrupted)
+        assert container.get(Interrupted) is container.get(Interrupted)
+
+
+async def test_none_is_an_instance():
+    """A factory that returns None ran once all the same."""
+    runs = []
+
+    def nothing() -> Slow:
+        runs.append(1)
+
+    async with Container(nothing) as container:
+        assert container.get("nothing") is None
+        assert container.get("nothing") is None
+    assert runs == [1]
+
+
+async def test_clean_context():
+    """No context variable of the caller's gets into a bean, whether it is created synchronously or not."""
+    user = ContextVar("user", default="nobody")
+    seen = []
+
+    @component
+    class Plain:
+        def __init__(self) -> None:
+            seen.append(user.get())
+
+    async def made() -> Slow:
+        seen.append(user.get())
+        return Slow()
+
+    async with Container(Plain, made) as container:
+        user.set("somebody")
+        container.get(Plain)
+        await container.aget(Slow)
+
+    assert seen == ["nobody", "nobody"]
+
+
+async def test_unrelated_beans_do_not_wait(container, gate):
+    """While one bean is being created, others can be had."""
+
+    def quick() -> int:
+        return 7
+
+    other = Container(gate.make, quick)
+    async with other:
+        waiting = asyncio.create_task(other.aget(Slow))
+        await gate.entered.wait()
+        assert await other.aget(int) == 7
+        gate.open.set()
+        await waiting
+
+
+def test_threads():
+    """Threads that race for one bean get the same instance, created once."""
+    runs = []
+    barrier = threading.Barrier(8)
+
+    @component
+    class Shared:
+        def __init__(self) -> None:
+            runs.append(threading.get_ident())
+
+    @component
+    class Holder:
+        def __init__(self, shared: Shared) -> None:
+            self.shared = shared
+
+    container = Container(Holder, Shared)
+    asyncio.run(container.start())
+
+    def ask(number: int) -> object:
+        barrier.wait()
+        return container.get(Holder).shared if number % 2 else container.get(Shared)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(ask, range(8)))
+
+    assert len(runs) == 1
+    assert len(set(map(id, found))) == 1
+
+
+async def test_task_waits_for_thread():
+    """A task waits for a bean that a thread is creating, without blocking the loop; `get_if_ready` doesn't wait."""
+    entered, leave = threading.Event(), threading.Event()
+    runs = []
+
+    @component
+    class Shared:
+        def __init__(self) -> None:
+            runs.append(1)
+            entered.set()
+            leave.wait(10)
+
+    async with Container(Shared) as container:
+        in_thread = asyncio.create_task(asyncio.to_thread(container.get, Shared))
+        await asyncio.to_thread(entered.wait, 10)
+        here = asyncio.create_task(container.aget(Shared))
+        assert container.resolver(Shared).get_if_ready() is NOT_READY
+        leave.set()
+        assert await here is await in_thread
+    assert runs == [1]
+
+
+async def test_thread_in_a_thread():
+    """Two threads wait for one creation without each other's locks: an unrelated bean is had meanwhile."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow() -> Slow:
+        entered.set()
+        leave.wait(10)
+        return Slow()
+
+    def quick() -> int:
+        return 1
+
+    async with Container(slow, quick) as container:
+        asked = [asyncio.create_task(asyncio.to_thread(container.get, Slow)) for _ in range(2)]
+        await asyncio.to_thread(entered.wait, 10)
+        assert container.get(int) == 1
+        leave.set()
+        one, two = await asyncio.gather(*asked)
+        assert one is two
+
+
+async def test_sync_get_of_async_bean(container, gate):
+    """A synchronous request for what has to be awaited is an error with the cure, not a coroutine."""
+    with pytest.raises(AsyncBeanError, match=r"await container\.aget") as failed:
+        container.get(Slow)
+    assert failed.value.name == "slow"
+
+    gate.open.set()
+    slow = await container.aget(Slow)
+    assert container.get(Slow) is slow
+
+
+async def test_async_bean_below():
+    """A synchronous bean over an async one is awaited the first time, and had synchronously then."""
+
+    async def engine() -> Slow:
+        await asyncio.sleep(0)
+        return Slow()
+
+    @component
+    class Repository:
+        def __init__(self, engine: Slow) -> None:
+            self.engine = engine
+
+    async with Container(engine, Repository) as container:
+        resolver = container.resolver(Repository)
+        assert resolver.get_if_ready() is NOT_READY
+        with pytest.raises(AsyncBeanError) as failed:
+            container.get(Repository)
+        assert (failed.value.name, failed.value.requested) == ("engine", "repository")
+        repository = await resolver.get()
+        assert resolver.get_if_ready() is repository is container.get("repository")
+
+
+async def test_prototype_over_async():
+    """A prototype is new each time, awaits what has to be awaited, and is synchronous over ready beans."""
+
+    async def engine() -> Slow:
+        return Slow()
+
+    @prototype
+    @component
+    class Cursor:
+        def __init__(self, engine: Slow) -> None:
+            self.engine = engine
+
+    async with Container(engine, Cursor) as container:
+        resolver = container.resolver(Cursor)
+        assert resolver.get_if_ready() is NOT_READY
+        first = await resolver.get()
+        second = resolver.get_if_ready()
+        assert type(second) is Cursor
+        assert first is not second
+        assert first.engine is second.engine
+
+
+async def test_async_prototype():
+    """A prototype that is made asynchronously is awaited for each holder."""
+
+    @configuration
+    class Config:
+        @bean(scope="prototype")
+        async def token(self) -> Slow:
+            await asyncio.sleep(0)
+            return Slow()
+
+    @component
+    class Holder:
+        def __init__(self, one: Slow, two: Slow) -> None:
+            self.found = (one, two)
+
+    async with Container(Config, Holder) as container:
+        with pytest.raises(AsyncBeanError):
+            container.get(Holder)
+        assert container.resolver("token").get_if_ready() is NOT_READY
+        one, two = (await container.aget(Holder)).found
+        assert one is not two
+
+
+async def test_path_of_a_failure():
+    """A creation error names the way from the bean asked for to the one that failed, and keeps the cause."""
+
+    @component
+    class Database:
+        def __init__(self) -> None:
+            raise OSError("refused")
+
+    @prototype
+    @component
+    class Session:
+        def __init__(self, database: Database) -> None: ...
+
+    @component
+    class Service:
+        def __init__(self, session: Session) -> None: ...
+
+    async with Container(Database, Session, Service) as container:
+        with pytest.raises(BeanCreationError, match="OSError: refused") as failed:
+            container.get(Service)
+        with pytest.raises(BeanCreationError) as again:
+            await container.aget(Service)
+
+    assert failed.value.path == again.value.path == ("service", "session", "database")
+    assert isinstance(failed.value.__cause__, OSError)
+    assert failed.value.__notes__ == ["while creating service -> session -> database"]
+
+
+async def test_failing_prototype():
+    """A failing prototype is named as part of the bean that needs it."""
+
+    @prototype
+    @component
+    class Part:
+        def __init__(self) -> None:
+            raise ValueError
+
+    @component
+    class Whole:
+        def __init__(self, part: Part) -> None: ...
+
+    async with Container(Part, Whole) as container:
+        with pytest.raises(BeanCreationError) as failed:
+            container.get(Whole)
+    assert failed.value.path == ("whole", "part")
+
+
+async def test_cycle_at_run_time():
+    """A circle that only exists at run time is an error with its path, not a deadlock."""
+
+    @component
+    class Egg:
+        def __init__(self, hen: "Lazy[Hen]") -> None:
+            hen.get()
+
+    @component
+    class Hen:
+        def __init__(self, egg: Egg) -> None: ...
+
+    async with Container(Egg, Hen) as container:
+        with pytest.raises(CircularDependencyError) as failed:
+            container.get(Hen)
+    assert failed.value.path == ("egg", "egg")
+
+
+async def test_async_cycle_at_run_time():
+    """The same holds for factories that wait for each other, whoever asked for them."""
+
+    class One: ...
+
+    class Two: ...
+
+    both = asyncio.Barrier(2)
+
+    async def one(container: Container) -> One:
+        await both.wait()
+        await container.aget(Two)
+
+    async def two(container: Container) -> Two:
+        await both.wait()
+        await container.aget(One)
+
+    async with Container(one, two) as container:
+        async with asyncio.timeout(10):
+            failures = await asyncio.gather(container.aget(One), container.aget(Two), return_exceptions=True)
+
+    assert all(isinstance(one, CircularDependencyError) for one in failures)
+
+
+def test_cycle_between_threads():
+    """The same holds for threads that would wait for each other."""
+
+    class One: ...
+
+    class Two: ...
+
+    both = threading.Barrier(2)
+
+    def one(container: Container) -> One:
+        both.wait(10)
+        container.get(Two)
+
+    def two(container: Container) -> Two:
+        both.wait(10)
+        container.get(One)
+
+    container = Container(one, two)
+    asyncio.run(container.start())
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(container.get, One), pool.submit(container.get, Two)]
+        failures = [one.exception(10) for one in asked]
+
+    assert all(isinstance(one, CircularDependencyError) for one in failures)
+
+
+async def test_prototype_cycle_at_run_time():
+    """A prototype whose constructor asks for itself is a circle too."""
+
+    @prototype
+    @component
+    class Mirror:
+        def __init__(self, other: "Lazy[Mirror]") -> None:
+            other.get()
+
+    async with Container(Mirror) as container:
+        with pytest.raises(CircularDependencyError) as failed:
+            container.get(Mirror)
+    assert failed.value.path == ("mirror", "mirror")
+
+
+async def test_factory_may_ask_the_container():
+    """A factory may ask the container for other beans while it runs; they are ended after the bean."""
+    log = []
+
+    async def engine() -> AsyncIterator[Slow]:
+        yield Slow()
+        log.append("engine")
+
+    @component
+    class Repository:
+        def __init__(self, container: Container) -> None:
+            self.container = container
+
+        @post_construct
+        async def up(self) -> None:
+            self.engine = await self.container.aget(Slow)
+
+        @pre_destroy
+        def down(self) -> None:
+            log.append("repository")
+
+    async with Container(engine, Repository) as container:
+        repository = await container.aget(Repository)
+        assert repository.engine is container.get(Slow)
+    assert log == ["repository", "engine"]
+
+
+async def test_stop_while_creating(gate):
+    """A creation under way at the stop is cancelled; who waits for it gets ContextClosedError."""
+    container = Container()
+    container.register(gate.make, name="slow")
+    await container.start()
+    asked = [asyncio.create_task(container.aget(Slow)) for _ in range(3)]
+    await gate.entered.wait()
+    await container.stop()
+
+    for failure in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(failure, ContextClosedError)
+
+
+async def test_stop_before_creation_begins(gate):
+    """The same holds where the creation has not taken its first step."""
+    container = Container()
+    container.register(gate.make, name="slow")
+    await container.start()
+
+    async def ask_then_stop() -> None:
+        asked = asyncio.ensure_future(container.aget(Slow))
+        stopping = asyncio.ensure_future(container.stop())
+        await asyncio.wait([asked, stopping])
+        with pytest.raises(ContextClosedError):
+            await asked
+
+    async with asyncio.timeout(10):
+        await ask_then_stop()
+
+
+async def test_creation_outlives_the_stop():
+    """A creation that won't end is reported, and its instance is ended as soon as it appears."""
+    entered, leave, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def stubborn() -> AsyncIterator[Slow]:
+        entered.set()
+        while not leave.is_set():
+            try:
+                await leave.wait()
+            except asyncio.CancelledError:
+                continue
+        yield Slow()
+        ended.set()
+
+    container = Container(stubborn, close_timeout=0.02)
+    await container.start()
+    asked = asyncio.create_task(container.aget(Slow))
+    await entered.wait()
+    with pytest.raises(ScopeCloseError) as failed:
+        await container.stop()
+    assert "didn't end" in str(failed.value.exceptions[0])
+    leave.set()
+    with pytest.raises(ContextClosedError):
+        await asked
+    await ended.wait()
+
+
+async def test_two_event_loops(container, gate):
+    """A bean that one event loop creates can be awaited from another."""
+
+    def in_other_loop() -> object:
+        return asyncio.run(container.aget(Slow))
+
+    here = asyncio.create_task(container.aget(Slow))
+    await gate.entered.wait()
+    there = asyncio.create_task(asyncio.to_thread(in_other_loop))
+    gate.open.set()
+
+    assert await here is await there
+    assert gate.runs == 1

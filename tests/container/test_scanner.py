@@ -1,0 +1,95 @@
+"""Scanning packages."""
+
+import sys
+import textwrap
+
+import pytest
+
+from cortado.container import Container, ScanError
+
+BEAN = """
+    from cortado.container import component
+    @component
+    class {name}: ...
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Writes modules of a package that is gone after the test."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(path: str, text: str = "") -> None:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+
+    yield write
+    for name in [one for one in sys.modules if one.partition(".")[0] in ("shop", "stall")]:
+        del sys.modules[name]
+
+
+def test_finds_beans_everywhere(package):
+    """Beans are found in the package, its modules, its subpackages and folders without `__init__`."""
+    package("shop/__init__.py", BEAN.format(name="Root"))
+    package("shop/cart.py", BEAN.format(name="Cart"))
+    package("shop/deep/__init__.py")
+    package("shop/deep/down.py", BEAN.format(name="Down"))
+    package("shop/open/gate.py", BEAN.format(name="Gate"))
+    package("shop/data/notes.txt")
+    package("shop/not-a-module/code.py", "raise SystemError")
+
+    assert Container("shop").names() == ("root", "cart", "down", "gate")
+
+
+def test_imported_beans_count_once(package):
+    """A bean that another module imports is registered once, and a subclass without a stereotype isn't."""
+    package("shop/__init__.py", "from shop.cart import Cart")
+    package("shop/cart.py", BEAN.format(name="Cart") + "    class Sub(Cart): ...")
+    container = Container("shop")
+    container.scan("shop")
+    container.scan("shop.cart")
+
+    assert container.names() == ("cart",)
+    assert container.validate() == []
+
+
+def test_main_is_never_executed(package):
+    """A module named `__main__` is left alone."""
+    package("shop/__init__.py")
+    package("shop/__main__.py", "raise SystemExit('executed')")
+
+    assert Container("shop").names() == ()
+
+
+@pytest.mark.parametrize("text", ["import not_there_at_all", "raise SystemExit(2)", "def"])
+def test_broken_module(package, text):
+    """A module that can't be imported is an error that names it and keeps the cause; nothing is registered."""
+    package("shop/__init__.py", BEAN.format(name="Root"))
+    package("shop/broken.py", text)
+    container = Container()
+    with pytest.raises(ScanError, match=r"shop\.broken") as failed:
+        container.scan("shop")
+
+    assert failed.value.module == "shop.broken"
+    assert failed.value.__cause__ is not None
+    assert container.names() == ()
+
+
+def test_unknown_package():
+    """So is a package that doesn't exist."""
+    with pytest.raises(ScanError, match="no_such_shop"):
+        Container("no_such_shop")
+
+
+def test_exclude(package):
+    """Excluded modules aren't imported, nor what they contain; patterns are allowed."""
+    package("stall/__init__.py")
+    package("stall/tests/__init__.py", "raise SystemError")
+    package("stall/tests/one.py", "raise SystemError")
+    package("stall/cart_bench.py", "raise SystemError")
+    package("stall/cart.py", BEAN.format(name="Cart"))
+    container = Container()
+    container.scan("stall", exclude=["stall.tests", "*_bench"])
+
+    assert container.names() == ("cart",)
