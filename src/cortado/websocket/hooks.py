@@ -1,0 +1,148 @@
+"""Callbacks of a session: kept in the order of registration, run one by one, each isolated and limited in time."""
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from cortado.websocket.errors import SessionStateError, WebSocketDisconnect
+from cortado.websocket.tasks import settle, start
+
+__all__ = ["Callbacks", "call_hook", "wants_argument"]
+
+logger = logging.getLogger("cortado.websocket")
+
+CUT_TIMEOUT = 1.0
+"""How long a hook that is cut may take to give way, in seconds."""
+
+_left_behind: "set[asyncio.Task[None]]" = set()  # the loop itself holds tasks only weakly
+
+
+class Callbacks:
+    """The callbacks of one kind. Each is taken out before it runs, so that none runs twice."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        """What registers them, such as `on_ended`."""
+        self._waiting: deque[_Registration] = deque()
+        self._over = False
+
+    def add(self, callback: Callable[..., object]) -> Callable[[], None]:
+        """Register a callback, `fn()` or `fn(session)`; return a function that cancels the registration.
+
+        Raises:
+            SessionStateError: The callbacks of this kind have already run.
+            TypeError: It can't be called with the session or without arguments.
+        """
+        if self._over:
+            raise SessionStateError(
+                f"cannot register {self.kind}: its callbacks have run; register while the session is open"
+            )
+        registration = _Registration(callback, wants_argument(callback))
+        self._waiting.append(registration)
+        return registration.cancel
+
+    def pop(self) -> "Callable[[Any], object] | None":
+        """Return the next callback, as a function of the session, or None when there is no more for now."""
+        while self._waiting:
+            registration = self._waiting.popleft()
+            if registration.active:
+                registration.active = False
+                return registration.call
+        return None
+
+    def finish(self) -> None:
+        """Refuse registrations from now on: their turn is over."""
+        self._over = True
+
+
+class _Registration:
+    __slots__ = ("_callback", "_wants_session", "active")
+
+    def __init__(self, callback: Callable[..., object], wants_session: bool) -> None:
+        self._callback, self._wants_session = callback, wants_session
+        self.active = True
+
+    def cancel(self) -> None:
+        self.active = False
+
+    def call(self, session: Any) -> object:
+        return self._callback(session) if self._wants_session else self._callback()
+
+    def __repr__(self) -> str:
+        return f"{getattr(self._callback, '__qualname__', self._callback)!s}"
+
+
+def wants_argument(callback: Callable[..., object]) -> bool:
+    """Tell whether a callback is to be given one argument; one that needs none gets none.
+
+    Raises:
+        TypeError: It can't be called, or needs more than one argument.
+    """
+    if not callable(callback):
+        raise TypeError(f"a callback must be callable, not {callback!r}")
+    try:
+        signature = inspect.signature(callback)
+    except ValueError:
+        return True  # some builtins, such as the `discard` of a set, have no signature
+    for arguments in ((), (None,)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return bool(arguments)
+    raise TypeError(
+        f"a callback takes no argument or the session, but the signature of {callback!r} is {signature}"
+    )
+
+
+async def call_hook(
+    name: str, session_id: str, hook: Callable[[], object], timeout: float
+) -> BaseException | None:
+    """Run a hook, sync or async, to its end; whatever it does, this returns in time and raises nothing.
+
+    A hook that raises is logged once. One that runs longer than `timeout` seconds is cut by a cancellation; one that
+    swallows the cancellation is logged and left behind. Cancelling the caller doesn't reach the hook.
+
+    Returns:
+        What the hook failed with, or None.
+    """
+    try:
+        outcome = hook()
+    except BaseException as error:  # noqa: BLE001 - one hook's failure must not skip the next
+        return _failed(name, session_id, error)
+    if not inspect.isawaitable(outcome):
+        return None
+    failures: list[BaseException] = []
+    task = start(_collect(outcome, failures), f"cortado-{name}")
+    if not await settle(task, timeout):
+        return await _cut(name, session_id, task, timeout)
+    return _failed(name, session_id, failures[0]) if failures else None
+
+
+async def _collect(outcome: Awaitable[object], failures: list[BaseException]) -> None:
+    try:
+        await outcome
+    except BaseException as error:  # noqa: BLE001 - even SystemExit must not skip the next hook
+        failures.append(error)
+
+
+async def _cut(name: str, session_id: str, task: asyncio.Task[None], timeout: float) -> BaseException:
+    task.cancel()
+    if await settle(task, CUT_TIMEOUT):
+        logger.error("%s of session %s was cut after %g s", name, session_id, timeout)
+    else:
+        logger.error("%s of session %s swallowed its cancellation and was left behind", name, session_id)
+        _left_behind.add(task)
+        task.add_done_callback(_left_behind.discard)
+    return TimeoutError(f"{name} of session {session_id} took longer than {timeout:g} s")
+
+
+def _failed(name: str, session_id: str, error: BaseException) -> BaseException | None:
+    if isinstance(error, WebSocketDisconnect):
+        logger.debug("%s of session %s found the session ended", name, session_id)
+        return None
+    logger.error("%s of session %s failed", name, session_id, exc_info=error)
+    return error

@@ -1,0 +1,282 @@
+"""The life of a session from handshake to end, and the one place where every end is carried through."""
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import anyio
+
+from cortado.problems import INTERNAL_ERROR, Problem
+from cortado.websocket.close import CloseEvent, Initiator, cut_reason
+from cortado.websocket.errors import InvalidFrame, InvalidMessage
+from cortado.websocket.hooks import Callbacks, call_hook
+from cortado.websocket.registry import SessionRegistry
+from cortado.websocket.session import (
+    Refusal,
+    SessionState,
+    WebSocketSession,
+    current_session,
+    is_own_end,
+)
+from cortado.websocket.tasks import settle, start
+
+__all__ = ["Endpoint", "Handler", "run_session"]
+
+logger = logging.getLogger("cortado.websocket")
+
+Hook = Callable[[WebSocketSession], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """The handler of one connection, ready to run, with the hooks of its controller."""
+
+    run: Callable[[], Awaitable[None]]
+    on_disconnect: Hook | None = None
+    on_hard_close: Hook | None = None
+
+
+class Endpoint(Protocol):
+    """What a path leads to."""
+
+    async def open(self, session: WebSocketSession) -> Handler:
+        """Find the handler for a connection: guards, controller, parameters. What it raises refuses the handshake."""
+        ...
+
+    async def explain(self, session: WebSocketSession, error: Exception) -> Refusal:
+        """Say what the client is told of an error; of an unexpected one, which is logged here, a 500."""
+        ...
+
+    def report(self, error: BaseException) -> None:
+        """Take note of an error that nobody else sees, such as a hook's; it is already logged."""
+        ...
+
+
+async def run_session(
+    session: WebSocketSession, endpoint: Endpoint, registry: SessionRegistry, *, debug: bool = False
+) -> None:
+    """Run one connection to its very end.
+
+    Returns when the session is closed and every hook has run. A cancellation ends the session with 1012; however
+    often it is repeated, it is raised only when the end is complete.
+    """
+    run = _Run(session, endpoint, registry, debug)
+    await run.to_the_end()
+
+
+class _Run:
+    """One connection: the handler's task, and the pipeline that ends it in a task of its own."""
+
+    def __init__(
+        self, session: WebSocketSession, endpoint: Endpoint, registry: SessionRegistry, debug: bool
+    ) -> None:
+        self.session, self.endpoint, self.registry, self.debug = session, endpoint, registry, debug
+        self.context = contextvars.copy_context()
+        self.context.run(current_session.set, session)
+        self.handler: Handler | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    async def to_the_end(self) -> None:
+        session = self.session
+        session._ending = self.begin_ending
+        self.registry.add(session)
+        self.task = asyncio.get_running_loop().create_task(
+            self.handle(), name=f"cortado-session {session.path}", context=self.context
+        )
+        self.task.add_done_callback(self.handled)
+        cancelled: asyncio.CancelledError | None = None
+        try:
+            await self.until(lambda: session.close_event is not None)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            session._end(CloseEvent(1012, initiator=Initiator.SHUTDOWN))
+        with anyio.CancelScope(shield=True):
+            while session.state is not SessionState.CLOSED:
+                try:
+                    await self.until(lambda: session.state is SessionState.CLOSED)
+                except asyncio.CancelledError as error:
+                    cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        while not reached():
+            await self.session._next_step()
+
+    # The handler
+
+    async def handle(self) -> None:
+        """Run the handler; decide how the connection ends by how it ends."""
+        session = self.session
+        try:
+            self.handler = await self.endpoint.open(session)
+            await self.handler.run()
+        except Exception as error:  # noqa: BLE001 - the one place where a handler's failure is turned into an end
+            if not is_own_end(error, session):
+                await self.failed(error)
+                return
+        except BaseExceptionGroup as error:
+            if not is_own_end(error, session):
+                raise
+        self.returned()
+
+    def returned(self) -> None:
+        if self.session.accepted:
+            self.session._end(CloseEvent(1000))
+        else:
+            self.session._refuse(Refusal.of(Problem(403)))
+
+    async def failed(self, error: Exception) -> None:
+        session = self.session
+        if isinstance(error, InvalidFrame | InvalidMessage) and session.accepted:
+            session._end(CloseEvent(error.code, cut_reason(str(error)), error=error))
+            return
+        refusal = await self.endpoint.explain(session, error)
+        if refusal.status == 500:
+            self.crashed(error, refusal)
+        elif session.accepted:
+            session._end(CloseEvent(4000 + refusal.status, cut_reason(refusal.title), error=error))
+        else:
+            session._refuse(refusal)
+
+    def crashed(self, error: BaseException, refusal: Refusal | None) -> None:
+        session = self.session
+        text = f"{type(error).__name__}: {error}" if self.debug else "internal error"
+        event = CloseEvent(1011, cut_reason(text), initiator=Initiator.ERROR, error=error)
+        if session._end(event):
+            session._refusal = refusal or Refusal.of(INTERNAL_ERROR)
+
+    def handled(self, task: asyncio.Task[None]) -> None:
+        """The handler's task is done; make sure that the end has begun."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("The handler of %s failed", self.session, exc_info=error)
+            self.endpoint.report(error)
+            self.crashed(error, None)
+        else:
+            self.session._end(CloseEvent(1012, initiator=Initiator.SHUTDOWN))
+
+    # The end
+
+    def begin_ending(self, session: WebSocketSession) -> None:
+        """Carry the end through in a task of its own, whoever began it, and whatever happens to them."""
+        session._step_done()
+        context = self.context.copy()
+        self.registry.hold(start(self.end(), f"cortado-ending {session.path}", context))
+
+    async def end(self) -> None:
+        try:
+            for step in (self.say_farewell, self.quiesce, self.run_hooks, self.destroy):
+                try:
+                    await step()
+                except BaseException:
+                    logger.exception("Step %s in the end of %s failed", step.__name__, self.session)
+        finally:
+            self.finish()
+
+    async def say_farewell(self) -> None:
+        """Step 1: what is queued, the notice, the close frame; a peer that doesn't take them is cut off."""
+        session = self.session
+        try:
+            if session._gone:
+                return
+            farewell = start(self.farewell(), "cortado-farewell")
+            if await settle(farewell, session.settings.close_timeout):
+                return
+            if session._close_event is not None:
+                session._close_event = replace(session._close_event, was_clean=False)
+            session._cut()
+            farewell.cancel()
+            self.registry.hold(farewell)
+        finally:
+            session._wire_done = True
+            session._step_done()
+
+    async def farewell(self) -> None:
+        session, transport = self.session, self.session._transport
+        try:
+            if session.accepted or session._accepting:
+                await session._outbox.drained()
+            if session._gone:
+                return
+            if not session.accepted:
+                refusal = session._refusal or Refusal.of(Problem(403))
+                await transport.deny(refusal.status, refusal.headers, refusal.body)
+                return
+            notice = session._notice
+            if notice is not None:
+                message = {"type": "hardDisconnectConfig", "data": {"message": notice}}
+                await transport.send_text(session._encode(message).decode())
+            event = session.close_event
+            if event is not None:
+                await transport.close(event.code, event.reason)
+        except Exception as error:  # noqa: BLE001 - servers raise all kinds of errors for a lost peer
+            logger.debug("The farewell of %s found the peer gone: %r", session, error)
+            if session._close_event is not None:
+                session._close_event = replace(session._close_event, was_clean=False)
+            session._lost()
+
+    async def quiesce(self) -> None:
+        """Step 2: the handler learns of the end; what still runs after the grace period is cancelled, once."""
+        session, task = self.session, self.task
+        session._inbox.finish(session._disconnect)
+        session._outbox.discard()
+        if task is None or task.done() or task is asyncio.current_task():
+            return
+        if await settle(task, session.settings.disconnect_grace_period):
+            return
+        task.cancel()
+        if not await settle(task, session.settings.hook_timeout):
+            logger.error("The handler of %s swallowed its cancellation and was left behind", session)
+            self.registry.hold(task)
+
+    async def run_hooks(self) -> None:
+        """Steps 3 to 5: the controller's hook, the registered ones, and after a hard end those of a hard end."""
+        session, handler = self.session, self.handler
+        if handler is not None and handler.on_disconnect is not None and session.accepted:
+            await self.call("on_disconnect", handler.on_disconnect)
+        await self.call_all(session._on_ended)
+        if session.close_event is not None and session.close_event.hard:
+            if handler is not None and handler.on_hard_close is not None:
+                await self.call("on_hard_close", handler.on_hard_close)
+            await self.call_all(session._on_hard_close)
+        session._on_hard_close.finish()
+        session._hard_passed = True
+
+    async def destroy(self) -> None:
+        """Steps 6 and 7: what the session owns; after a hard end also what it remembers."""
+        session = self.session
+        await self.call_all(session._on_destroy)
+        tasks, session._tasks = session._tasks or set(), None
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            if not await settle(task, session.settings.hook_timeout):
+                logger.error(
+                    "Task %s of %s swallowed its cancellation and was left behind", task.get_name(), session
+                )
+                self.registry.hold(task)
+        if session.close_event is not None and session.close_event.hard:
+            session.attributes.clear()
+
+    def finish(self) -> None:
+        """Step 8: out of the registry, and everyone who waits gets on."""
+        session = self.session
+        session._inbox.close()
+        session._state = SessionState.CLOSED
+        self.registry.remove(session)
+        session._step_done()
+        logger.debug("%s ended: %s", session, session.close_event)
+
+    async def call(self, name: str, hook: Hook) -> None:
+        session = self.session
+        error = await call_hook(name, session.id, lambda: hook(session), session.settings.hook_timeout)
+        if error is not None:
+            self.endpoint.report(error)
+
+    async def call_all(self, callbacks: Callbacks) -> None:
+        while (callback := callbacks.pop()) is not None:
+            await self.call(callbacks.kind, callback)
+        callbacks.finish()

@@ -1,0 +1,45 @@
+"""Waiting that no cancellation cuts short, for tasks that must come to their end."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from contextvars import Context
+from typing import Any
+
+__all__ = ["settle", "start"]
+
+if sys.version_info >= (3, 12):
+
+    def start(
+        work: Coroutine[Any, Any, None], name: str, context: Context | None = None
+    ) -> asyncio.Task[None]:
+        """Return a task for some work, begun at once where the interpreter can; past any task factory."""
+        loop = asyncio.get_running_loop()
+        eager = context is None
+        return asyncio.Task(work, loop=loop, name=name, context=context, eager_start=eager)
+else:
+
+    def start(
+        work: Coroutine[Any, Any, None], name: str, context: Context | None = None
+    ) -> asyncio.Task[None]:
+        """Return a task for some work, past any task factory."""
+        return asyncio.Task(work, loop=asyncio.get_running_loop(), name=name, context=context)
+
+
+async def settle(task: "asyncio.Future[Any]", timeout: float) -> bool:
+    """Wait until a task is done, at most `timeout` seconds; False when the time is up and it still runs.
+
+    Neither the task's outcome nor a cancellation of the waiter is raised: the wait goes on to its end, and the
+    caller that has to pass a cancellation on counts on `Task.cancelling()`.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while not task.done():
+        left = deadline - loop.time()
+        if left <= 0:
+            return False
+        try:
+            await asyncio.wait((task,), timeout=left)
+        except asyncio.CancelledError:
+            continue
+    return True
