@@ -1,5 +1,226 @@
-"""The application."""
+"""The application: beans, routes and sessions put together behind one ASGI callable."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from cortado.adapters.asgi import RAW_SEND, AsgiTransport
+from cortado.adapters.errors import ErrorResponder
+from cortado.adapters.http import HTTP_CONTEXT, http_routes, send_rendered
+from cortado.adapters.router import Router
+from cortado.adapters.starlette import WEBSOCKET_CONTEXT, WebSocketRegistrar
+from cortado.container import Container
+from cortado.exceptions import StartupError
+from cortado.problems import INTERNAL_ERROR, Problem
+from cortado.routing.discovery import discover
+from cortado.settings import Settings
+from cortado.web.rendering import render_problem
+from cortado.websocket.registry import SessionRegistry
+
+__all__ = ["Cortado"]
+
+logger = logging.getLogger("cortado")
+
+Scope = MutableMapping[str, Any]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Cortado:
-    """Placeholder."""
+    """An ASGI application made of controllers.
+
+    It starts with the server's lifespan; where none reaches it, as below a `Mount`, with the first request. Starting
+    checks all wiring at once. Stopping ends every session, hooks included, before any bean is destroyed.
+
+    Args:
+        sources: Classes, packages to scan, dependency-injector containers, or one `Container` registered by hand.
+        settings: Limits and times; a `Settings` or a mapping of the same shape.
+        debug: Whether clients are told what an unexpected exception says. Never in production.
+        middleware: Starlette's `Middleware` entries, the outermost first.
+        routes: Further Starlette routes, such as a `Mount`; mapped paths come before them.
+        hard_disconnect_message: The text of a hard close that names none.
+
+    Raises:
+        ConfigurationError: A setting is unknown or out of range.
+        ContainerError: A source can't be registered.
+    """
+
+    def __init__(
+        self,
+        *sources: Any,
+        settings: Settings | Mapping[str, Any] | None = None,
+        debug: bool = False,
+        middleware: Iterable[Middleware] = (),
+        routes: Iterable[BaseRoute] = (),
+        hard_disconnect_message: str | None = None,
+    ) -> None:
+        self.settings = Settings.of(settings)
+        """The settings in force."""
+        self.debug = debug
+        self.sessions = SessionRegistry()
+        """The live WebSocket sessions; a bean, too."""
+        self.container = _container(sources)
+        """The beans."""
+        self.container.register_instance(self.sessions, name="session_registry")
+        self.container.register_instance(self.settings, name="settings")
+        self._extra_routes = tuple(routes)
+        self._registrar = WebSocketRegistrar(
+            self.sessions,
+            self.settings.websocket,
+            debug=debug,
+            hard_disconnect_message=hard_disconnect_message,
+        )
+        self._router: Router | None = None
+        self._starting: asyncio.Task[Router] | None = None
+        self._draining = False
+        self._app: App = self._dispatch
+        for entry in reversed(tuple(middleware)):
+            self._app = entry.cls(self._app, *entry.args, **entry.kwargs)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """The routes, as Starlette's objects; empty until the application has started."""
+        return list(self._router.routes) if self._router is not None else []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, one WebSocket or the lifespan."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._live(receive, send)
+        elif self._draining:
+            await _refuse(Problem(503, detail="the server is shutting down"), scope, receive, send)
+        elif kind in ("http", "websocket"):
+            scope["app"] = self
+            if kind == "websocket":
+                scope[RAW_SEND] = send
+            await self._app(scope, receive, send)
+        else:
+            raise RuntimeError(f"the server asks for {kind!r}, which is no protocol of this application")
+
+    async def start(self) -> None:
+        """Check all wiring, start the container and build the routes. Idempotent, also when called concurrently.
+
+        Cancelling stops the waiting, not the start.
+
+        Raises:
+            StartupError: Something is wired or mapped wrongly; all of it is named, and nothing was left behind.
+        """
+        if self._router is None:
+            await self._begin()
+        self._draining = False
+
+    async def stop(self) -> None:
+        """End every session, then destroy the beans. Idempotent; what goes wrong is logged.
+
+        Whoever comes later gets 503, until the application is started again.
+        """
+        await self.drain()
+        self._router = None
+        try:
+            await self.container.stop()
+        except Exception:
+            logger.exception("Beans were not destroyed as they should be")
+
+    async def drain(self) -> None:
+        """Refuse newcomers with 503, close every session with 1012, and wait until all hooks have run.
+
+        Idempotent; takes `drain_timeout` seconds at most.
+        """
+        self._draining = True
+        await self.sessions.drain(jitter=self.settings.drain_jitter, timeout=self.settings.drain_timeout)
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
+        """Run the application for the time of a context; takes the place of an outer application's lifespan."""
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except BaseException as error:
+            if not isinstance(error, StartupError):
+                logger.exception("The application can't start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            await receive()
+        finally:
+            await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _begin(self) -> Router:
+        starting = self._starting
+        if starting is None:
+            starting = self._starting = asyncio.get_running_loop().create_task(
+                self._build(), name="cortado-start"
+            )
+            starting.add_done_callback(self._begun)
+        return await asyncio.shield(starting)
+
+    def _begun(self, starting: "asyncio.Task[Router]") -> None:
+        self._starting = None
+        if not starting.cancelled() and starting.exception() is None:
+            self._router = starting.result()
+
+    async def _build(self) -> Router:
+        container = self.container
+        found = discover(
+            container,
+            http_context=HTTP_CONTEXT,
+            websocket_context=WEBSOCKET_CONTEXT,
+            responses=(Response,),
+        )
+        problems = [*container.validate(), *found.problems]
+        if problems:
+            raise StartupError(problems)
+        await container.start()
+        errors = ErrorResponder(container, found.advice, debug=self.debug)
+        return Router(
+            [
+                *http_routes(found.http, container=container, errors=errors, settings=self.settings.http),
+                *self._registrar.routes(found.websocket, container, errors),
+                *self._extra_routes,
+            ],
+            errors=errors,
+        )
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        router = self._router
+        if router is None:
+            try:
+                router = await self._begin()
+            except Exception:
+                logger.exception("The application can't start")
+                await _refuse(INTERNAL_ERROR, scope, receive, send)
+                return
+        await router(scope, receive, send)
+
+
+def _container(sources: tuple[Any, ...]) -> Container:
+    if len(sources) == 1 and isinstance(sources[0], Container):
+        return sources[0]
+    return Container(*sources)
+
+
+async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    told = render_problem(problem)
+    if scope["type"] == "http":
+        await send_rendered(told, scope, send)
+        return
+    transport = AsgiTransport(scope, receive, send)
+    if await transport.asked():
+        await transport.deny(told.status, told.headers, told.body)
