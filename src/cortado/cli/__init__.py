@@ -1,1 +1,16 @@
-"""The command line."""
+"""The command line; a command imports what it needs when it runs."""
+
+import click
+
+from cortado.cli import run
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cortado", prog_name="cortado")
+def main() -> None:
+    """Cortado: controllers, beans and WebSocket sessions that always end well."""
+
+
+main.add_command(run.run)
