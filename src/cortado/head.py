@@ -79,6 +79,9 @@ class Head:
         "scheme",
         "subprotocols",
     )
+    _cookies: Mapping[str, str]
+    _headers: Headers
+    _query_params: MultiMapping
 
     def __init__(
         self,

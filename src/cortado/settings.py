@@ -68,14 +68,18 @@ class WebSocketSettings:
         ):
             _check_count(self, name)
         _check_choice(self, "on_overflow", get_args(OverflowPolicy))
-        if not (isinstance(self.hard_close_code, int) and 4000 <= self.hard_close_code <= 4999):
+        if self.hard_close_code not in range(4000, 5000):
             raise ConfigurationError(
                 f"hard_close_code must be a private close code, 4000 to 4999, not {self.hard_close_code!r}"
             )
-        if not isinstance(self.hard_close_reason, str):
+        reason: object = self.hard_close_reason
+        if not isinstance(reason, str):
             raise ConfigurationError(f"hard_close_reason must be a string, not {self.hard_close_reason!r}")
         if self.origins is not None:
-            if isinstance(self.origins, str) or not all(isinstance(origin, str) for origin in self.origins):
+            origins: object = self.origins
+            if not isinstance(origins, list | tuple | set | frozenset) or not all(
+                isinstance(origin, str) for origin in origins
+            ):
                 raise ConfigurationError(f"origins must be a list of strings, not {self.origins!r}")
             object.__setattr__(self, "origins", tuple(self.origins))
 
@@ -126,7 +130,8 @@ class Settings:
     @classmethod
     def of(cls, given: "Settings | Mapping[str, Any] | None") -> Self:
         """Return the settings for what the user gave: an instance, a mapping of the same shape, or nothing."""
-        return _group(cls, {} if given is None else given, "settings")
+        settings: Self = _group(cls, {} if given is None else given, "settings")
+        return settings
 
 
 def _group(kind: type[Any], given: Any, where: str) -> Any:

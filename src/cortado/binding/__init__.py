@@ -1,6 +1,7 @@
 """One binder for requests, handshakes and messages: signatures compiled to binding plans."""
 
 from cortado.binding.call import Call
+from cortado.binding.compiler import BodyRule, compile_plan
 from cortado.binding.errors import ParameterError, SignatureError
 from cortado.binding.params import (
     Body,
@@ -14,7 +15,7 @@ from cortado.binding.params import (
     Query,
     QueryParam,
 )
-from cortado.binding.plan import Arguments, BindingPlan, BodyRule, BoundParameter, compile_plan
+from cortado.binding.plan import Arguments, BindingPlan, BoundParameter
 from cortado.binding.results import Serialize, compile_serializer
 
 __all__ = [

@@ -23,12 +23,13 @@ __all__ = ["Instances"]
 class Creation:
     """One instance on its way, and what its factory waits for."""
 
-    __slots__ = ("parent", "recipe", "waits")
+    __slots__ = ("over", "parent", "recipe", "waits")
 
     def __init__(self, recipe: Recipe, parent: "Creation | None") -> None:
         self.recipe = recipe
         self.parent = parent
         self.waits: list[Creation] = []
+        self.over = False
 
     @property
     def definition(self) -> BeanDefinition:
@@ -232,6 +233,7 @@ class Instances:
             cell.instance, cell.creation = built.instance, None
             self._finalisers.append((cell, finaliser))
             del self._creations[creation]
+        creation.over = True
         creation.outcome.set_result(built.instance)
         return None
 
@@ -241,6 +243,7 @@ class Instances:
             creation.recipe.cell.creation = None
             self._creations.pop(creation, None)
             ended = self._closed and isinstance(error, asyncio.CancelledError)
+        creation.over = True
         creation.outcome.set_exception(closed() if ended else _failure(creation.definition, error))
 
     def _settle(self, creation: SharedCreation) -> None:
@@ -279,6 +282,7 @@ class Instances:
                 failure = _failure(recipe.definition, error)
                 raise failure from failure.__cause__
             finally:
+                creation.over = True
                 creating.reset(token)
 
 
@@ -341,7 +345,7 @@ def _way(start: Creation, goal: Creation) -> list[Creation]:
 def _way_up(creation: Creation) -> list[Creation]:
     """Return the creations from another one of the same bean down to this one, where it is a part of it."""
     way = [creation]
-    while creation.parent is not None:
+    while creation.parent is not None and not creation.parent.over:
         creation = creation.parent
         way.insert(0, creation)
         if creation.recipe is way[-1].recipe:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
 
+from cortado.binding.compiler import BodyRule, compile_plan
 from cortado.binding.converters import NotConvertible
 from cortado.binding.errors import SignatureError
-from cortado.binding.plan import BindingPlan, BodyRule, compile_plan
+from cortado.binding.plan import BindingPlan
 from cortado.binding.results import Serialize, compile_serializer
 from cortado.binding.signature import Signature, Unreadable, read_signature
 from cortado.binding.types import members_of, spell
