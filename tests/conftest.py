@@ -18,4 +18,7 @@ def no_blocking_calls() -> Iterator[None]:
     with blockbuster_ctx("cortado", excluded_modules=["cortado.testing"]) as blockbuster:
         for function in blockbuster.functions.values():
             function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
+            function.can_block_in(
+                "pydantic/plugin/_loader.py", "get_plugins"
+            )  # once in a process, at a start
         yield

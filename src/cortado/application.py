@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 from starlette.middleware import Middleware
-from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from cortado.adapters.asgi import RAW_SEND, AsgiTransport
@@ -20,7 +20,7 @@ from cortado.exceptions import StartupError
 from cortado.problems import INTERNAL_ERROR, Problem
 from cortado.routing.discovery import discover
 from cortado.settings import Settings
-from cortado.web.rendering import render_problem
+from cortado.web.rendering import RESPONSES, render_problem
 from cortado.websocket.registry import SessionRegistry
 
 __all__ = ["Cortado"]
@@ -124,10 +124,11 @@ class Cortado:
         """
         await self.drain()
         self._router = None
-        try:
-            await self.container.stop()
-        except Exception:
-            logger.exception("Beans were not destroyed as they should be")
+        with anyio.CancelScope(shield=True):
+            try:
+                await self.container.stop()
+            except Exception:
+                logger.exception("Beans were not destroyed as they should be")
 
     async def drain(self) -> None:
         """Refuse newcomers with 503, close every session with 1012, and wait until all hooks have run.
@@ -135,7 +136,8 @@ class Cortado:
         Idempotent; takes `drain_timeout` seconds at most.
         """
         self._draining = True
-        await self.sessions.drain(jitter=self.settings.drain_jitter, timeout=self.settings.drain_timeout)
+        with anyio.CancelScope(shield=True):
+            await self.sessions.drain(jitter=self.settings.drain_jitter, timeout=self.settings.drain_timeout)
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
@@ -182,7 +184,7 @@ class Cortado:
             container,
             http_context=HTTP_CONTEXT,
             websocket_context=WEBSOCKET_CONTEXT,
-            responses=(Response,),
+            responses=RESPONSES,
         )
         problems = [*container.validate(), *found.problems]
         if problems:

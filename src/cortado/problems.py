@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 MEDIA_TYPE = "application/problem+json"
+RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's words, before Python 3.13 too
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,8 @@ class ServiceUnavailable(_Named):
 
 def phrase(status: int) -> str:
     """Return the standard phrase of a status, such as `Not Found`."""
+    if status in RENAMED:
+        return RENAMED[status]
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from cortado.adapters.errors import ErrorResponder
 from cortado.adapters.http import HTTP_CONTEXT, http_routes
 from cortado.adapters.router import Router
-from cortado.container import Container, rest_controller, service
+from cortado.container import Container, post_construct, rest_controller, service
 from cortado.exceptions import StartupError
 from cortado.routing.discovery import discover
 from cortado.settings import HttpSettings
@@ -473,6 +473,25 @@ async def test_client_leaves_before_its_body_is_whole(
     """A client that leaves within its body is neither answered nor logged."""
     assert (await ask(app, "POST", path, b"abc", leaves=True)).events == []
     assert not caplog.records
+
+
+async def test_controller_that_takes_time_to_make() -> None:
+    """A controller whose creation must be awaited is there when its handler runs."""
+
+    @rest_controller
+    class Slow:
+        @post_construct
+        async def open(self) -> None:
+            await asyncio.sleep(0)
+            self.opened = True
+
+        @get_mapping("/slow")
+        async def show(self) -> dict[str, bool]:
+            return {"opened": self.opened}
+
+    app, container = await started(Slow)
+    assert (await ask(app, "GET", "/slow")).json() == {"opened": True}
+    await container.stop()
 
 
 async def test_failing_controller_is_500_and_tried_again() -> None:

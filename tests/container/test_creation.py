@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 
 import pytest
 
@@ -486,6 +486,30 @@ async def test_prototype_cycle_at_run_time():
     assert failed.value.path == ("mirror", "mirror")
 
 
+async def test_background_task_of_a_prototype():
+    """A task that a prototype's constructor has started may ask for the same prototype later."""
+
+    @prototype
+    @component
+    class Worker:
+        def __init__(self, next_one: "Lazy[Worker]") -> None:
+            self.next_one = next_one
+            self.go = asyncio.Event()
+            self.task = asyncio.create_task(self.respawn())
+
+        async def respawn(self) -> object:
+            await self.go.wait()
+            return self.next_one.get()
+
+    async with Container(Worker) as container:
+        first = await container.aget(Worker)
+        first.go.set()
+        second = await first.task
+        assert type(second) is Worker
+        second.task.cancel()
+        await asyncio.wait([second.task])
+
+
 async def test_factory_may_ask_the_container():
     """A factory may ask the container for other beans while it runs; they are ended after the bean."""
     log = []
@@ -568,6 +592,45 @@ async def test_creation_outlives_the_stop():
     with pytest.raises(ContextClosedError):
         await asked
     await ended.wait()
+
+
+async def test_stop_ends_what_a_thread_creates():
+    """An instance that a thread completes after the stop has begun is ended at once, and its caller is told."""
+    entered, leave, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow() -> Iterator[Slow]:
+        entered.set()
+        leave.wait(10)
+        yield Slow()
+        ended.set()
+
+    container = Container(slow)
+    container.register(Gate, scope="prototype")
+    await container.start()
+    asked = asyncio.create_task(asyncio.to_thread(container.get, Slow))
+    await asyncio.to_thread(entered.wait, 10)
+    stopping = asyncio.create_task(container.stop())
+    with pytest.raises(ContextClosedError):
+        while container.get(Gate):
+            await asyncio.sleep(0)
+    leave.set()
+    await stopping
+    with pytest.raises(ContextClosedError):
+        await asked
+    assert ended.is_set()
+
+
+async def test_same_thread_other_context():
+    """A constructor that asks for its own bean from a foreign context gets an error, not a deadlock."""
+
+    @component
+    class Snake:
+        def __init__(self, container: Container) -> None:
+            Context().run(container.get, Snake)
+
+    async with Container(Snake) as container:
+        with pytest.raises(CircularDependencyError):
+            container.get(Snake)
 
 
 async def test_two_event_loops(container, gate):

@@ -186,8 +186,14 @@ async def test_prototype_has_no_end(log):
 
 
 async def test_instances_are_not_ours(log):
-    """An object that was registered ready is never destroyed."""
-    thing = Database(log)
+    """An object that was registered ready gets no hooks: neither of its construction nor of its end."""
+
+    class Ready(Database):
+        @post_construct
+        def up(self) -> None:
+            log.append("up")
+
+    thing = Ready(log)
     container = Container()
     container.register_instance(thing)
     async with container:

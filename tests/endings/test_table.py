@@ -91,6 +91,23 @@ ENDINGS = [
     Ending("killed while the handler pushes", "/push", 1006, "network", ClientProcess.kill),
     Ending("resets while the handler pushes", "/push", 1006, "network", ClientProcess.reset),
     Ending("never reads what the handler floods", "/flood", 1006, "network", ClientProcess.mute, within=4.0),
+    Ending(
+        "resets while the handler floods, asyncio's loop",
+        "/flood",
+        1006,
+        "network",
+        ClientProcess.reset,
+        server=("--loop", "asyncio"),
+    ),
+    Ending(
+        "never reads, asyncio's loop",
+        "/flood",
+        1006,
+        "network",
+        ClientProcess.mute,
+        within=4.0,
+        server=("--loop", "asyncio"),
+    ),
     Ending("close()", "/close", 3001, "server", seen=Closed(3001, "enough")),
     Ending(
         "close(hard=True)",

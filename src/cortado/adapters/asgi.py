@@ -1,5 +1,6 @@
 """The transport of a session on ASGI's raw `receive` and `send`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -67,6 +68,9 @@ class AsgiTransport:
         start = {"type": "websocket.http.response.start", "status": status, "headers": [*headers, length]}
         await self._send(start)
         await self._send({"type": "websocket.http.response.body", "body": body})
+        await asyncio.sleep(
+            0
+        )  # uvicorn learns in the next turn that the handshake is over; before, it would complain
 
     def abort(self) -> bool:
         """Cut the connection without farewell; False where the server gives no way to."""

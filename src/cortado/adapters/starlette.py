@@ -9,6 +9,7 @@ from starlette.routing import WebSocketRoute
 
 from cortado.adapters.asgi import AsgiTransport, Receive, Scope, Send
 from cortado.adapters.errors import ErrorResponder, report_unexpected
+from cortado.adapters.http import HTTP_CONTEXT
 from cortado.binding.call import Call
 from cortado.container import NOT_READY, Container
 from cortado.exceptions import StartupError
@@ -16,6 +17,7 @@ from cortado.problems import Forbidden
 from cortado.routing.definitions import WebSocketDefinition
 from cortado.routing.discovery import discover
 from cortado.settings import WebSocketSettings
+from cortado.web.rendering import RESPONSES
 from cortado.websocket.lifecycle import Handler, run_session
 from cortado.websocket.origin import origin_allowed
 from cortado.websocket.outbox import Pace
@@ -64,7 +66,9 @@ class WebSocketRegistrar:
         Raises:
             StartupError: Mappings are wrong; all of them are named.
         """
-        found = discover(container, websocket_context=WEBSOCKET_CONTEXT)
+        found = discover(
+            container, http_context=HTTP_CONTEXT, websocket_context=WEBSOCKET_CONTEXT, responses=RESPONSES
+        )
         if found.problems:
             raise StartupError(found.problems)
         errors = ErrorResponder(container, found.advice, debug=self.debug)

@@ -10,7 +10,16 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator
 from typing_extensions import is_typeddict
 
-__all__ = ["accepts_none", "bare", "describes_body", "is_many", "members_of", "spell", "word_choice"]
+__all__ = [
+    "accepts_none",
+    "bare",
+    "describes_body",
+    "is_many",
+    "is_mapping",
+    "members_of",
+    "spell",
+    "word_choice",
+]
 
 MANY = frozenset({list, set, frozenset, tuple, Sequence, AbstractSet, Collection, Iterable})
 
@@ -47,7 +56,8 @@ def is_many(annotation: Any) -> bool:
 
 def describes_body(annotation: Any) -> bool:
     """Whether a parameter of this type is plainly a document: a model, a dataclass, a TypedDict, a union of them."""
-    return all(_is_document(bare(member)) for member in members_of(bare(annotation)))
+    members = [one for one in members_of(bare(annotation)) if one is not NoneType]
+    return bool(members) and all(_is_document(bare(one)) for one in members)
 
 
 def _is_document(annotation: Any) -> bool:

@@ -106,6 +106,8 @@ class Instances:
         with self._lock:
             self._closed = True
             underway = list(self._creations)
+        for one in underway:
+            _cancel(one)
         failures = [error for one in underway for error in await self._ended(one)]
         while True:
             with self._lock:
@@ -252,9 +254,6 @@ class Instances:
             self._fail(creation, asyncio.CancelledError())
 
     async def _ended(self, creation: SharedCreation) -> list[BaseException]:
-        task = creation.task
-        if task is not None:
-            task.get_loop().call_soon_threadsafe(task.cancel)
         outcome = asyncio.wrap_future(creation.outcome)
         outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
         if await finish(outcome, self._close_timeout):
@@ -286,23 +285,27 @@ class Instances:
                 creating.reset(token)
 
 
+def _cancel(creation: SharedCreation) -> None:
+    """Cancel a creation that runs in a task, which may belong to another event loop."""
+    task = creation.task
+    if task is not None and not task.get_loop().is_closed():
+        task.get_loop().call_soon_threadsafe(task.cancel)
+
+
 def _missing(recipe: Recipe) -> list[Recipe]:
     """Return the recipes whose instances are kept but don't exist yet, each after those it needs."""
     order: dict[Recipe, None] = {}
     stack = [recipe]
     while stack:
         last = stack[-1]
-        missing = (
-            ()
-            if last in order or last.ready
-            else [one for one in last.inputs if one not in order and not one.ready]
-        )
+        if last in order or last.ready:
+            stack.pop()
+            continue
+        missing = [one for one in last.inputs if one not in order and not one.ready]
         if missing:
             stack += reversed(missing)
-            continue
-        stack.pop()
-        if not last.ready:
-            order[last] = None
+        else:
+            order[stack.pop()] = None
     return [one for one in order if one.cached]
 
 

@@ -17,15 +17,19 @@ class OverridableProvider(Protocol):
     @property
     def overridden(self) -> tuple[Callable[[], object], ...]:
         """Those that stand in for it, the last of them in force."""
+        ...
 
     def override(self, provider: Any, /) -> object:
         """Let another provider, or an object, stand in."""
+        ...
 
     def withdraw(self, provider: Any, /) -> None:
         """Take one override back."""
+        ...
 
     def __call__(self) -> Any:
         """Return the bean, or a coroutine that returns it."""
+        ...
 
 
 class Bean:

@@ -52,6 +52,7 @@ def define_factory(
         kind=kind,
         factory=function,
         location=location_of(function),
+        stereotype=_stereotype_of(made),
         names=names,
         owner=owner,
     )
@@ -67,6 +68,7 @@ def define_instance(instance: object, as_type: Any = None, name: str | None = No
         kind=FactoryKind.INSTANCE,
         factory=lambda: instance,
         location=location_of(cls),
+        stereotype=_stereotype_of(cls),
     )
 
 
@@ -101,6 +103,11 @@ def location_of(target: Any) -> str:
 def snake_case(name: str) -> str:
     """Return a class name as a bean's name: `HTTPClient` is `http_client`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().lstrip("_")
+
+
+def _stereotype_of(made: Any) -> Stereotype | None:
+    """Return the stereotype that a class brings along, though its bean is made by somebody else."""
+    return _merged(made).stereotype if isinstance(made, type) else None
 
 
 def _merged(target: Any) -> Mark:

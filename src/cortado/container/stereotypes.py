@@ -1,7 +1,6 @@
 """The decorators that declare beans. Each only leaves a record; what is decorated stays as it is."""
 
 import enum
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, TypeVar, Unpack, overload
@@ -184,7 +183,7 @@ def bean(
     read = read_options(options)
 
     def decorate(function: Target) -> Target:
-        if not inspect.isfunction(function):
+        if isinstance(function, type) or not hasattr(function, "__code__"):
             raise ConfigurationError(f"@bean decorates a method of a @configuration class, not {function!r}")
         attach(function, BeanMark())
         attach(function, Mark(read, names=enclosing_names(function)))

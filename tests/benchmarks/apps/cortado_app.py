@@ -7,7 +7,7 @@ from models import ROUTES, Msg, Order, Repo, Service
 
 from cortado import Cortado
 from cortado.container import Container, prototype, rest_controller
-from cortado.web import get_mapping, post_mapping, request_mapping
+from cortado.web import QueryParam, get_mapping, post_mapping, request_mapping
 from cortado.websocket import WebSocketSession, websocket_mapping
 
 
@@ -27,7 +27,7 @@ class Api:
         return {"hello": "world"}
 
     @get_mapping("/items/{id}")
-    async def item(self, id: int, q: str | None = None) -> dict[str, object]:
+    async def item(self, id: int, q: QueryParam[str | None] = None) -> dict[str, object]:
         return {"id": id, "q": q}
 
     @post_mapping("/order")
