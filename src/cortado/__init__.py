@@ -6,7 +6,13 @@ from typing import Any
 from cortado.exceptions import ConfigurationError, CortadoError, StartupError
 from cortado.settings import Settings
 
-__all__ = ["ConfigurationError", "Cortado", "CortadoError", "Settings", "StartupError"]
+__all__ = [
+    "ConfigurationError",
+    "Cortado",  # pyright: ignore[reportUnsupportedDunderAll] - comes with __getattr__ below
+    "CortadoError",
+    "Settings",
+    "StartupError",
+]
 __version__ = "0.1.0"
 
 

@@ -110,6 +110,10 @@ class ClientProcess(ChildProcess):
             if event["event"] == "closed":
                 return Closed(event["code"], event["reason"])
 
+    def send_frame(self, first_byte: int, payload: bytes) -> None:
+        """Send a short frame as it is, however wrong: its first byte (FIN and opcode) and its payload."""
+        self._do("send_frame", first_byte=first_byte, payload=base64.b64encode(payload).decode())
+
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Send a close frame; `closed()` waits for the answer."""
         self._do("close", code=code, reason=reason)

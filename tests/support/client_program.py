@@ -88,6 +88,11 @@ class Client:
             return  # the server has closed, which was told
         self.flush()
 
+    def do_send_frame(self, first_byte: int, payload: str) -> None:
+        data = base64.b64decode(payload)
+        mask = bytes(4)  # which leaves the payload as it is
+        self.socket.sendall(bytes([first_byte, 0x80 | len(data)]) + mask + data)
+
     def do_close(self, code: int | None, reason: str) -> None:
         try:
             self.protocol.send_close(code, reason)

@@ -25,9 +25,10 @@ def adapter_for(annotation: Any, metadata: Iterable[object] = ()) -> TypeAdapter
     Raises:
         NotConvertible: The type or the metadata mean nothing to pydantic.
     """
-    described = annotation
+    described: Any = annotation
     for one in metadata:
-        described = Annotated[described, one]
+        narrowed: Any = Annotated[described, one]
+        described = narrowed
     try:
         return TypeAdapter(described)
     except (PydanticUserError, SchemaError, NameError, TypeError, ValueError) as exc:

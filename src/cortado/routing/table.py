@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from cortado.routing.paths import VARIABLE, PathTemplate, Segment
 
@@ -18,10 +18,8 @@ WITHIN_SEGMENT = frozenset({"str", "int", "float", "uuid"})
 class Convertor(Protocol):
     """Says what a variable matches, and turns the text into its value; Starlette's convertors are of this shape."""
 
-    @property
-    def regex(self) -> str:
-        """The pattern that the text matches."""
-        ...
+    regex: ClassVar[str]
+    """The pattern that the text matches."""
 
     def convert(self, value: str, /) -> Any:
         """Return the value; a `ValueError` means that the text doesn't match after all."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -25,7 +25,7 @@ __all__ = ["Refusal", "SessionState", "WebSocketSession", "current_session"]
 logger = logging.getLogger("cortado.websocket")
 
 Result = TypeVar("Result")
-HeaderItems = Mapping[str, str] | Iterable[tuple[str, str]]
+HeaderItems = Mapping[str, str] | Sequence[tuple[str, str]]
 JsonMode = Literal["text", "binary"]
 
 LOSS_TURNS = 3
