@@ -369,6 +369,61 @@ async def test_draining_application_refuses_newcomers():
     assert response.headers["content-type"] == "application/problem+json"
 
 
+class Held:
+    """A middleware that keeps handshakes back until it is told."""
+
+    def __init__(self, app, arrived, release):
+        self.app, self.arrived, self.release = app, arrived, release
+
+    async def __call__(self, scope, receive, send):
+        self.arrived.set()
+        await self.release.wait()
+        await self.app(scope, receive, send)
+
+
+async def test_handshake_that_outlives_the_stop_is_refused():
+    """What a middleware kept back until the application had stopped gets 503; nothing is started again."""
+    arrived, release = asyncio.Event(), asyncio.Event()
+    app = make(middleware=[Middleware(Held, arrived=arrived, release=release)])
+    client = TestClient(Starlette(routes=[Mount("/", app)]))
+    async with client:
+        await app.start()
+        knocking = asyncio.create_task(client.get("/api/live"))
+        await arrived.wait()
+        await app.stop()
+        release.set()
+        answer = await knocking
+
+    assert answer.status_code == 503
+    assert happened == []
+
+
+async def test_stop_during_the_start_leaves_nothing_started():
+    """An application that is stopped while its first request starts it ends stopped."""
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Teapot:
+        entered.set()
+        await release.wait()
+        return Teapot()
+
+    container = Container(Store, Api)
+    container.register(slow, lazy=False)
+    app = Cortado(container)
+    client = TestClient(Starlette(routes=[Mount("/", app)]))
+    async with client:
+        knocking = asyncio.create_task(client.get("/api/live"))
+        await entered.wait()
+        stopping = asyncio.create_task(app.stop())
+        await asyncio.sleep(0)
+        release.set()
+        await stopping
+        answer = await knocking
+
+    assert answer.status_code == 503
+    assert app.routes == []
+
+
 async def test_controller_that_cannot_be_built(caplog):
     """A controller whose bean can't be built refuses with 500, logs once with the path, and is tried again."""
     attempts = []

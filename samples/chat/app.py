@@ -15,40 +15,38 @@ Name = Annotated[str, Query(min_length=1, max_length=40)]
 
 @service
 class Rooms:
-    """Who is in which room. A room exists as long as somebody is in it."""
+    """Who is in which room."""
 
     def __init__(self) -> None:
-        self._rooms: dict[str, set[WebSocketSession]] = {}
+        self._room_of: dict[WebSocketSession, str] = {}
 
     @property
     def active(self) -> int:
         """How many members there are, in all rooms together."""
-        return sum(len(members) for members in self._rooms.values())
+        return len(self._room_of)
 
     async def enter(self, room: str, member: WebSocketSession) -> None:
         """Add a member, and tell everybody how many there are."""
-        self._rooms.setdefault(room, set()).add(member)
+        self._room_of[member] = room
         await self._tell_active()
 
-    async def leave(self, room: str, member: WebSocketSession) -> None:
-        """Remove a member, and tell everybody else; nothing if it isn't there."""
-        members = self._rooms.get(room, set())
-        if member in members:
-            members.remove(member)
-            if not members:
-                del self._rooms[room]
+    async def leave(self, member: WebSocketSession) -> None:
+        """Remove a member, and tell everybody else; nothing if it has never entered."""
+        if self._room_of.pop(member, None) is not None:
             await self._tell_active()
 
-    async def say(self, room: str, speaker: WebSocketSession, name: str, text: str) -> None:
-        """Tell a room what one of its members says."""
-        said = {"type": "message", "data": {"name": name, "text": text}}
+    async def say(self, speaker: WebSocketSession, name: str, text: str) -> None:
+        """Tell everybody in the speaker's room what it says."""
+        here = self._room_of[speaker]
+        others = [member for member, room in self._room_of.items() if room == here and member is not speaker]
         # The speaker comes last: it alone is waited for, and it may be gone already.
-        for member in [*(self._rooms[room] - {speaker}), speaker]:
-            await member.send_json(said)
+        for member in [*others, speaker]:
+            await member.send_json({"type": "message", "data": {"name": name, "text": text}})
 
     async def _tell_active(self) -> None:
-        for member in [member for members in self._rooms.values() for member in members]:
-            # Counted anew for each, because somebody may come or go while this loop waits.
+        # In the order of their coming: a newcomer, which alone is waited for, comes last. Counted anew for each,
+        # because others may come and go meanwhile.
+        for member in list(self._room_of):
             await member.send_json({"type": "active", "data": self.active})
 
 
@@ -75,11 +73,11 @@ class ChatController:
         await session.accept()
         await self._rooms.enter(room, session)
         async for text in session.iter_text():
-            await self._rooms.say(room, session, name, text)
+            await self._rooms.say(session, name, text)
 
     async def on_disconnect(self, session: WebSocketSession) -> None:
         """Take the member out of its room, however its connection ended."""
-        await self._rooms.leave(session.path_params["room"], session)
+        await self._rooms.leave(session)
 
 
 app = Cortado(Rooms, ChatController)

@@ -22,10 +22,13 @@ from cortado.routing.discovery import discover
 from cortado.settings import Settings
 from cortado.web.rendering import RESPONSES, render_problem
 from cortado.websocket.registry import SessionRegistry
+from cortado.websocket.tasks import settle
 
 __all__ = ["Cortado"]
 
 logger = logging.getLogger("cortado")
+
+SHUTTING_DOWN = Problem(503, detail="the server is shutting down")
 
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
@@ -96,7 +99,7 @@ class Cortado:
         if kind == "lifespan":
             await self._live(receive, send)
         elif self._draining:
-            await _refuse(Problem(503, detail="the server is shutting down"), scope, receive, send)
+            await _refuse(SHUTTING_DOWN, scope, receive, send)
         elif kind in ("http", "websocket"):
             scope["app"] = self
             if kind == "websocket":
@@ -116,19 +119,27 @@ class Cortado:
         if self._router is None:
             await self._begin()
         self._draining = False
+        self.sessions.reopen()
 
     async def stop(self) -> None:
         """End every session, then destroy the beans. Idempotent; what goes wrong is logged.
 
         Whoever comes later gets 503, until the application is started again.
         """
-        await self.drain()
+        try:
+            await self.drain()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._close()
+
+    async def _close(self) -> None:
+        if self._starting is not None:
+            await settle(self._starting, self.settings.drain_timeout)
         self._router = None
-        with anyio.CancelScope(shield=True):
-            try:
-                await self.container.stop()
-            except Exception:
-                logger.exception("Beans were not destroyed as they should be")
+        try:
+            await self.container.stop()
+        except Exception:
+            logger.exception("Beans were not destroyed as they should be")
 
     async def drain(self) -> None:
         """Refuse newcomers with 503, close every session with 1012, and wait until all hooks have run.
@@ -202,13 +213,16 @@ class Cortado:
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         router = self._router
-        if router is None:
+        if router is None and not self._draining:
             try:
                 router = await self._begin()
             except Exception:
                 logger.exception("The application can't start")
                 await _refuse(INTERNAL_ERROR, scope, receive, send)
                 return
+        if router is None or self._draining:  # a middleware, or the start, took its time
+            await _refuse(SHUTTING_DOWN, scope, receive, send)
+            return
         await router(scope, receive, send)
 
 

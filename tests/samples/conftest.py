@@ -7,14 +7,10 @@ from functools import partial
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
-from pydantic import TypeAdapter
 
 from tests.support.fixtures import event_log, start_client, start_server, ws_implementation
 
 __all__ = ["event_log", "start_client", "start_server", "ws_implementation"]
-
-# A process's first adapter looks for pydantic's plugins on the disk, which must not happen in a test's loop.
-TypeAdapter(int)
 
 ARGUMENTS = [
     "--no-sandbox",

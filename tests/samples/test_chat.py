@@ -1,5 +1,7 @@
 """The chat sample."""
 
+import asyncio
+
 import pytest
 
 from cortado.testing import HandshakeDenied, TestClient, TestWebSocket
@@ -156,6 +158,22 @@ async def test_many_come_and_go(client):
         await counter_shows(ws, 6)
     for ws in sockets:
         await ws.__aexit__(None, None, None)
+    assert await active(client) == 0
+
+
+async def test_crowd(client):
+    """When a crowd comes all at once, the last counter that each of them sees is right."""
+    sockets = [client.websocket("/ws/rooms/tea") for _ in range(100)]
+    await asyncio.gather(*(ws.__aenter__() for ws in sockets))
+    for ws in sockets:
+        await ws.send_text("here")  # a newcomer is listened to once everybody has been told of it
+
+    for ws in sockets:
+        events = [await ws.receive_json()]
+        while sum(event["type"] == "message" for event in events) < len(sockets):
+            events.append(await ws.receive_json())
+        assert [event["data"] for event in events if event["type"] == "active"][-1] == 100
+    await asyncio.gather(*(ws.__aexit__(None, None, None) for ws in sockets))
     assert await active(client) == 0
 
 

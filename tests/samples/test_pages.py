@@ -114,8 +114,10 @@ def test_chat_server_lost(chat, open_page, start_server):
     expect(page.get_by_role("listitem")).to_have_text(["Adabefore", "Adaafter"])
 
 
-def test_chat_server_stopped(chat, open_page):
+@pytest.mark.parametrize("command", ["uvicorn", "cortado"])
+def test_chat_server_stopped(start_server, open_page, command):
     """A server that stops in order doesn't wait for the pages, and they see it as a loss."""
+    chat = start_server("samples.chat.app:app", command=command)
     page = open_page(room_at(chat, "tea", "Ada"))
     expect_connected(page)
 

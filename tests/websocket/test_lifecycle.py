@@ -608,3 +608,136 @@ async def test_drain(connect):
     assert [wire.transport.closed.code for wire in wires] == [1012] * 5
     assert [wire.events for wire in wires] == [HOOKED] * 5
     assert {wire.session.close_event.initiator for wire in wires} == {Initiator.SHUTDOWN}
+
+
+async def test_handler_that_tries_again_for_ever_does_not_stop_the_loop(connect):
+    """A handler that catches everything and tries again is cancelled after the grace period like any other."""
+
+    async def handle(session):
+        await session.accept()
+        while True:
+            with contextlib.suppress(Exception):
+                await (session.receive_json() if "receive" in wire.events else session.send_text("x"))
+
+    for call in ("receive", "send"):
+        wire = connect(handle, disconnect_grace_period=0.05)
+        wire.events.append(call)
+        await wire.transport.until(lambda transport=wire.transport: transport.accepted)
+        wire.transport.vanish()
+        await wire.ended()
+        assert wire.events == [call, *HOOKED]
+
+
+async def test_cancellation_that_is_not_the_handlers_own_is_a_crash(connect, caplog):
+    """A handler that awaits something that was cancelled elsewhere has failed: 1011, logged once."""
+
+    async def handle(session):
+        await session.accept()
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.cancel)
+        await future
+
+    wire = connect(handle)
+    await wire.ended()
+
+    assert wire.transport.closed.code == 1011
+    assert wire.events == HOOKED
+    assert len(caplog.records) == 1
+
+
+async def test_shutdown_before_accept_is_503(connect):
+    """A handshake that the shutdown meets is refused with 503, not with 403."""
+
+    async def handle(session):
+        await asyncio.sleep(30)
+
+    wire = connect(handle, disconnect_grace_period=0.02)
+    await asyncio.sleep(0)
+    await wire.registry.drain(jitter=0, timeout=5)
+
+    assert wire.transport.denied.status == 503
+    assert wire.session.close_event.code == 1012
+
+
+async def test_hard_close_during_a_soft_farewell_keeps_the_code_that_is_sent(connect):
+    """An end that turns hard while its close frame is on the way says what the peer sees."""
+    wire = connect()
+    await wire.transport.until(lambda: wire.transport.receiving)
+    wire.transport.stall()
+    soft = asyncio.create_task(wire.session.close(4000))
+    await wire.transport.until(lambda: wire.transport.sending)
+    hard = asyncio.create_task(wire.session.close(hard=True))
+    await asyncio.sleep(0)
+    wire.transport.resume()
+    await asyncio.gather(soft, hard)
+
+    assert wire.transport.closed.code == wire.session.close_event.code == 4000
+    assert wire.session.close_event.hard
+    assert wire.events[-1] == "on_hard_close"
+
+
+async def test_end_that_could_not_be_told_is_not_clean(connect):
+    """close() of a session whose peer is lost meanwhile is not clean."""
+    wire = connect()
+    await wire.transport.until(lambda: wire.transport.receiving)
+    wire.transport.fail_sends(OSError("gone"))
+    await wire.session.close(4000)
+
+    assert wire.session.close_event == CloseEvent(4000, was_clean=False)
+
+
+async def test_cancelled_accept_gives_the_connection_up(connect):
+    """Cancelling accept() leaves a handshake in doubt: the connection is cut, and the session ends."""
+
+    async def handle(session):
+        wire.transport.stall()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(session.accept(), 0.02)
+        wire.events.append(session.state)
+
+    wire = connect(handle)
+    await wire.ended()
+
+    assert wire.transport.aborted
+    assert not wire.session.accepted
+    assert wire.events == [SessionState.CLOSING]
+
+
+async def test_farewell_with_a_lone_surrogate_arrives(connect):
+    """A notice that is no valid Unicode is mended rather than lost."""
+
+    async def handle(session):
+        await session.accept()
+        await session.close(hard=True, message="a\ud800")
+
+    wire = connect(handle)
+    await wire.ended()
+
+    assert wire.transport.closed.code == 4001
+    assert '"a?"' in wire.transport.sent[0]
+
+
+async def test_tasks_that_swallow_their_cancellation_are_waited_for_together(connect, caplog):
+    """Ten stubborn tasks hold up the end for one hook_timeout, not for ten."""
+    release = asyncio.Event()
+
+    async def stubborn():
+        while not release.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await release.wait()
+
+    async def handle(session):
+        await session.accept()
+        for _ in range(10):
+            session.create_task(stubborn())
+        await asyncio.sleep(0)
+
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    wire = connect(handle, hook_timeout=0.3)
+    await wire.ended()
+    took = loop.time() - begun
+    release.set()
+
+    assert took < 1.5
+    assert caplog.text.count("left behind") == 10

@@ -99,3 +99,79 @@ async def test_counters_keep_what_the_bounds_have_cost(connect):
 
     assert sent == [True, True, False, False]
     assert dropped == wire.registry.counters.dropped_frames == 2
+
+
+async def test_newcomers_during_a_drain_end_too(connect):
+    """A session that comes while the registry drains is ended at once; after reopen() sessions are taken again."""
+    wires = await open_sessions(connect, 3)
+    registry = wires[0].registry
+    draining = asyncio.create_task(registry.drain(jitter=0.1, timeout=5))
+    await asyncio.sleep(0)
+    late = connect()
+    await asyncio.wait_for(draining, 5)
+
+    assert late.transport.denied.status == 503
+    assert len(registry) == 0
+    registry.reopen()
+    (again,) = await open_sessions(connect, 1)
+    assert again.session.state is SessionState.OPEN
+
+
+async def test_what_was_left_behind_does_not_hold_up_a_drain(connect):
+    """A handler that swallowed its cancellation once is nobody's business any more."""
+    release = asyncio.Event()
+
+    async def stubborn(session):
+        await session.accept()
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    wire = connect(stubborn, disconnect_grace_period=0.01, hook_timeout=0.01)
+    await wire.transport.until(lambda: wire.transport.accepted)
+    wire.transport.vanish()
+    await wire.ended()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await wire.registry.drain(jitter=0, timeout=5)
+    took = loop.time() - begun
+    release.set()
+
+    assert took < 1
+
+
+async def test_cancelled_drain_is_complete_and_then_cancelled(connect):
+    """A drain that is cancelled still waits for every hook, and raises the cancellation at the end."""
+    wires = await open_sessions(connect, 3)
+    draining = asyncio.create_task(wires[0].registry.drain(jitter=0, timeout=5))
+    await asyncio.sleep(0)
+    draining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await draining
+
+    assert len(wires[0].registry) == 0
+    assert [wire.events for wire in wires] == [["on_disconnect", "on_disconnect done"]] * 3
+
+
+async def test_closes_are_spread_in_time(connect):
+    """Closing over some time takes that time, however many sessions there are."""
+    wires = await open_sessions(connect, 200)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await wires[0].registry.close_all(within=0.2)
+
+    assert 0.2 <= loop.time() - begun < 2
+
+
+async def test_evicted_sessions_are_counted(connect):
+    """Sessions that end because their peer doesn't read are counted."""
+    (wire,) = await open_sessions(connect, 1, outbox_frames=1, close_timeout=0.05)
+    wire.transport.stall()
+    sent = [await wire.session.send_text("x") for _ in range(3)]
+    await wire.ended()
+
+    assert sent == [True, True, False]
+    assert wire.session.close_event.code == 1013
+    assert wire.registry.counters.evicted == 1

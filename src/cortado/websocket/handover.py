@@ -56,7 +56,7 @@ class Handover(Generic[Item]):
                 continue
             self._pending = None
             try:
-                step = steps.send(None)
+                step = next(steps)
             except StopIteration as stop:
                 self._steps = None
                 item: Item = stop.value

@@ -117,7 +117,11 @@ async def call_hook(
         return None
     failures: list[BaseException] = []
     task = start(_collect(outcome, failures), f"cortado-{name}")
-    if not await settle(task, timeout):
+    while (
+        ended := await settle(task, timeout)
+    ) and task.cancelled():  # before its first step: it has not run
+        task = start(_collect(outcome, failures), f"cortado-{name}")
+    if not ended:
         return await _cut(name, session_id, task, timeout)
     return _failed(name, session_id, failures[0]) if failures else None
 

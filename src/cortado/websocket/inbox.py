@@ -51,6 +51,9 @@ class Inbox:
         try:
             while not self._ahead:
                 if self._over is not None:
+                    await asyncio.sleep(
+                        0
+                    )  # a handler that catches this and tries again must not stop the loop
                     raise self._over()
                 if self._reader is not None:
                     await self._await_arrival()
@@ -67,7 +70,10 @@ class Inbox:
     def read_ahead(self) -> None:
         """Go on reading although nobody receives, until a receiver takes over or the bound is reached."""
         if self._reader is None and self._over is None and not self.receiving and not self.full:
-            self._reader = asyncio.get_running_loop().create_task(self._fill(), name="cortado-read-ahead")
+            # Past any task factory: an eager one would run it to its end before it has a name here.
+            self._reader = asyncio.Task(
+                self._fill(), loop=asyncio.get_running_loop(), name="cortado-read-ahead"
+            )
 
     @property
     def full(self) -> bool:
@@ -93,7 +99,10 @@ class Inbox:
     def close(self) -> None:
         """Give up the transport's pending read; what is undelivered is dropped."""
         self._ahead.clear()
-        self._handover.close()
+        try:
+            self._handover.close()
+        except Exception as error:  # noqa: BLE001 - a server's or middleware's `receive` may object to being given up
+            logger.debug("The pending read could not be given up: %r", error)
 
     async def _read(self) -> str | bytes | Departure:
         try:

@@ -21,7 +21,7 @@ from cortado.websocket.session import (
     current_session,
     is_own_end,
 )
-from cortado.websocket.tasks import settle, start
+from cortado.websocket.tasks import settle, settle_all, start
 
 __all__ = ["Endpoint", "Handler", "run_session"]
 
@@ -92,7 +92,7 @@ class _Run:
             await self.until(lambda: session.close_event is not None)
         except asyncio.CancelledError as error:
             cancelled = error
-            session._end(CloseEvent(1012, initiator=Initiator.SHUTDOWN))
+            session._shut_down()
         with anyio.CancelScope(shield=True):
             while session.state is not SessionState.CLOSED:
                 try:
@@ -118,6 +118,11 @@ class _Run:
             if not is_own_end(error, session):
                 await self.failed(error)
                 return
+        except asyncio.CancelledError as error:
+            if is_own_end(error, session) or was_cancelled():
+                raise
+            self.broke(error)  # it awaited something that somebody else had cancelled
+            return
         except BaseExceptionGroup as error:
             if not is_own_end(error, session):
                 raise
@@ -152,19 +157,29 @@ class _Run:
     def handled(self, task: asyncio.Task[None]) -> None:
         """The handler's task is done; make sure that the end has begun."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("The handler of %s failed", self.session, exc_info=error)
-            self.endpoint.report(error)
-            self.crashed(error, None)
+            self.broke(error)
         else:
-            self.session._end(CloseEvent(1012, initiator=Initiator.SHUTDOWN))
+            self.session._shut_down()
+
+    def broke(self, error: BaseException) -> None:
+        """The handler failed with what can't be explained to anybody."""
+        logger.error("The handler of %s failed", self.session, exc_info=error)
+        self.endpoint.report(error)
+        self.crashed(error, None)
 
     # The end
 
     def begin_ending(self, session: WebSocketSession) -> None:
         """Carry the end through in a task of its own, whoever began it, and whatever happens to them."""
         session._step_done()
-        context = self.context.copy()
-        self.registry.hold(start(self.end(), f"cortado-ending {session.path}", context))
+        self.carry_through()
+
+    def carry_through(self, before: "asyncio.Task[None] | None" = None) -> None:
+        """Start the end; once more if its task was cancelled before its first step, as by the loop's own end."""
+        if before is None or self.session.state is not SessionState.CLOSED:
+            ending = start(self.end(), f"cortado-ending {self.session.path}", self.context.copy())
+            ending.add_done_callback(self.carry_through)
+            self.registry.hold(ending)
 
     async def end(self) -> None:
         try:
@@ -181,6 +196,7 @@ class _Run:
         session = self.session
         try:
             if session._gone:
+                self.missed()
                 return
             farewell = start(self.farewell(), "cortado-farewell")
             if await settle(farewell, session.settings.close_timeout):
@@ -189,7 +205,7 @@ class _Run:
                 session._close_event = replace(session._close_event, was_clean=False)
             session._cut()
             farewell.cancel()
-            self.registry.hold(farewell)
+            self.registry.leave_behind(farewell)
         finally:
             session._wire_done = True
             session._step_done()
@@ -200,8 +216,10 @@ class _Run:
             if session.accepted or session._accepting:
                 await session._outbox.drained()
             if session._gone:
+                self.missed()
                 return
             if not session.accepted:
+                session._inbox.finish(session._disconnect)
                 refusal = session._refusal or Refusal.of(Problem(403))
                 await transport.deny(refusal.status, refusal.headers, refusal.body)
                 return
@@ -211,12 +229,20 @@ class _Run:
                 await transport.send_text(session._encode(message).decode())
             event = session.close_event
             if event is not None:
+                session._farewell_begun = True
+                session._inbox.finish(session._disconnect)
                 await transport.close(event.code, event.reason)
         except Exception as error:  # noqa: BLE001 - servers raise all kinds of errors for a lost peer
             logger.debug("The farewell of %s found the peer gone: %r", session, error)
             if session._close_event is not None:
                 session._close_event = replace(session._close_event, was_clean=False)
             session._lost()
+
+    def missed(self) -> None:
+        """No close frame can be sent: the end is clean only if the peer sent one."""
+        session = self.session
+        if session._close_event is not None and not session._heard_farewell:
+            session._close_event = replace(session._close_event, was_clean=False)
 
     async def quiesce(self) -> None:
         """Step 2: the handler learns of the end; what still runs after the grace period is cancelled, once."""
@@ -230,7 +256,7 @@ class _Run:
         task.cancel()
         if not await settle(task, session.settings.hook_timeout):
             logger.error("The handler of %s swallowed its cancellation and was left behind", session)
-            self.registry.hold(task)
+            self.registry.leave_behind(task)
 
     async def run_hooks(self) -> None:
         """Steps 3 to 5: the controller's hook, the registered ones, and after a hard end those of a hard end."""
@@ -252,12 +278,11 @@ class _Run:
         tasks, session._tasks = session._tasks or set(), None
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            if not await settle(task, session.settings.hook_timeout):
-                logger.error(
-                    "Task %s of %s swallowed its cancellation and was left behind", task.get_name(), session
-                )
-                self.registry.hold(task)
+        for task in await settle_all(tasks, session.settings.hook_timeout):
+            logger.error(
+                "Task %s of %s swallowed its cancellation and was left behind", task.get_name(), session
+            )
+            self.registry.leave_behind(task)
         if session.close_event is not None and session.close_event.hard:
             session.attributes.clear()
 
@@ -280,3 +305,9 @@ class _Run:
         while (callback := callbacks.pop()) is not None:
             await self.call(callbacks.kind, callback)
         callbacks.finish()
+
+
+def was_cancelled() -> bool:
+    """Tell whether somebody has cancelled the running task, rather than what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -164,9 +164,10 @@ class Outbox:
         return await taken
 
     def _queue_foreign(self, frame: str | bytes) -> bool:
-        size = len(frame)
+        size = _size(frame)
         while self._frames + 1 > self._max_frames or self._bytes + size > self._max_bytes:
-            if self._on_overflow != "drop_oldest" or not self._drop_oldest():
+            fits = size <= self._max_bytes
+            if self._on_overflow != "drop_oldest" or not fits or not self._drop_oldest():
                 self.dropped += 1
                 if self._on_overflow == "disconnect":
                     self._overflowed()
@@ -187,7 +188,7 @@ class Outbox:
 
     def _forget(self, frame: str | bytes) -> None:
         self._frames -= 1
-        self._bytes -= len(frame)
+        self._bytes -= _size(frame)
 
     def _release(self) -> None:
         self.busy = False
@@ -199,7 +200,10 @@ class Outbox:
             self._idle = None
 
     def _start_pump(self, begun: "_Resumed | None") -> None:
-        self._pump = asyncio.get_running_loop().create_task(self._write_queue(begun), name="cortado-outbox")
+        # Past any task factory: an eager one would run it to its end before it has a name here.
+        self._pump = asyncio.Task(
+            self._write_queue(begun), loop=asyncio.get_running_loop(), name="cortado-outbox"
+        )
 
     async def _write_queue(self, begun: "_Resumed | None") -> None:
         try:
@@ -249,6 +253,13 @@ class Outbox:
         self._lost()
 
 
+def _size(frame: str | bytes) -> int:
+    """Return how many bytes a frame's payload has."""
+    if isinstance(frame, bytes) or frame.isascii():
+        return len(frame)
+    return len(frame.encode(errors="replace"))
+
+
 class _Resumed:
     """A write that was begun without a task and found the wire full: a task takes it to its end."""
 
@@ -272,7 +283,7 @@ class _Resumed:
             except BaseException as thrown:  # noqa: BLE001 - passed on to the write, which decides
                 error = thrown
             try:
-                pending = steps.send(None) if error is None else steps.throw(error)
+                pending = next(steps) if error is None else steps.throw(error)
             except StopIteration:
                 return
             if pending is not None:

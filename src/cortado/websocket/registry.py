@@ -4,14 +4,14 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from cortado.websocket.close import CloseEvent, Initiator, check_close_code, cut_reason
 from cortado.websocket.session import WebSocketSession
 from cortado.websocket.sweeper import Sweeper
-from cortado.websocket.tasks import settle
+from cortado.websocket.tasks import settle, settle_all
 
 __all__ = ["SessionCounters", "SessionRegistry"]
 
@@ -28,6 +28,8 @@ class SessionCounters:
     """Handshakes that reached an endpoint."""
     closed: Counter[Initiator] = field(default_factory=Counter)
     """Ended sessions, by who ended them."""
+    evicted: int = 0
+    """Ended sessions whose peer did not read what was sent to it."""
     dropped_frames: int = 0
     """Frames that the bounds of outboxes have cost, of ended sessions."""
 
@@ -43,6 +45,8 @@ class SessionRegistry:
         """What has happened so far."""
         self._sessions: dict[str, WebSocketSession] = {}
         self._held: set[asyncio.Task[Any]] = set()
+        self._left_behind: set[asyncio.Task[Any]] = set()
+        self._draining = False
         self._sweeper = Sweeper(self._sessions)
 
     def __len__(self) -> int:
@@ -76,8 +80,10 @@ class SessionRegistry:
         """
         event = CloseEvent(check_close_code(code), cut_reason(reason))
         sessions = list(self)
-        closing = asyncio.get_running_loop().create_task(self._end(sessions, event, within))
-        self.hold(closing)
+        closing = asyncio.get_running_loop().create_task(
+            self._spread(sessions, lambda session: session._end(event), within)
+        )
+        self.leave_behind(closing)
         await asyncio.shield(closing)
         for session in sessions:
             await session.wait_closed()
@@ -91,35 +97,53 @@ class SessionRegistry:
         deadline = loop.time() + timeout
         sessions = list(self)
         spread = min(jitter, len(sessions) / CLOSES_PER_SECOND)
-        closing = loop.create_task(
-            self._end(sessions, CloseEvent(1012, initiator=Initiator.SHUTDOWN), spread)
-        )
+        me = asyncio.current_task()
+        cancels = me.cancelling() if me is not None else 0
+        self._draining = True
+        closing = loop.create_task(self._spread(sessions, WebSocketSession._shut_down, spread))
         await settle(closing, timeout)
-        for task in tuple(self._held):
-            await settle(task, max(0.0, deadline - loop.time()))
+        while self._held and (left := deadline - loop.time()) > 0:
+            await settle_all(tuple(self._held), left)
         if self._sessions:
             logger.error("%d sessions had not ended after %g s and were left behind", len(self), timeout)
+        if me is not None and me.cancelling() > cancels:
+            raise asyncio.CancelledError
 
-    async def _end(self, sessions: list[WebSocketSession], event: CloseEvent, within: float) -> None:
+    def reopen(self) -> None:
+        """Take in sessions again after a drain; the framework calls this."""
+        self._draining = False
+
+    async def _spread(
+        self, sessions: list[WebSocketSession], end: Callable[[WebSocketSession], object], within: float
+    ) -> None:
         random.shuffle(sessions)
-        pause = within / len(sessions) if sessions else 0.0
-        for session in sessions:
-            session._end(event)
-            await asyncio.sleep(pause)
+        now = asyncio.get_running_loop().time
+        begun = now()
+        for index, session in enumerate(sessions):
+            end(session)
+            await asyncio.sleep(max(0.0, begun + within * (index + 1) / len(sessions) - now()))
 
     def add(self, session: WebSocketSession) -> None:
         """Take in a session; the framework calls this."""
         self._sessions[session.id] = session
         self.counters.opened += 1
         self._sweeper.wake()
+        if self._draining:
+            session._shut_down()
 
     def remove(self, session: WebSocketSession) -> None:
         """Let go of a session; the framework calls this."""
         if self._sessions.pop(session.id, None) is not None and session.close_event is not None:
             self.counters.closed[session.close_event.initiator] += 1
+            self.counters.evicted += session._evicted
             self.counters.dropped_frames += session.dropped_frames
 
     def hold(self, task: "asyncio.Task[Any]") -> None:
         """Keep a task alive until it is done; the framework calls this."""
         self._held.add(task)
         task.add_done_callback(self._held.discard)
+
+    def leave_behind(self, task: "asyncio.Task[Any]") -> None:
+        """Keep a task alive that nobody waits for, not even a drain; the framework calls this."""
+        self._left_behind.add(task)
+        task.add_done_callback(self._left_behind.discard)

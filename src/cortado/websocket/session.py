@@ -125,6 +125,9 @@ class WebSocketSession:
         self._gone = False  # the peer can't be reached any more
         self._wire_done = False
         self._hard_passed = False
+        self._farewell_begun = False  # the close frame is on its way, with the code that it has
+        self._heard_farewell = False  # the peer's close frame has come
+        self._evicted = False  # the peer did not read what was sent to it
         self._waiters: list[asyncio.Future[None]] = []  # for the wire step, or for CLOSED
         self._tasks: set[asyncio.Task[Any]] | None = set()
         self._inbox = Inbox(transport, self._departed)
@@ -230,6 +233,10 @@ class WebSocketSession:
         self._accepting = True
         try:
             await self._transport.accept(subprotocol, raw)
+        except asyncio.CancelledError:
+            self._transport.abort()  # nobody knows how far the handshake got
+            self._part(CloseEvent(1006, was_clean=False, initiator=Initiator.NETWORK))
+            raise
         except Exception as error:
             self._lost()
             await self._loss_concluded()
@@ -488,6 +495,11 @@ class WebSocketSession:
         if self._end(CloseEvent(4000 + refusal.status, cut_reason(refusal.title), initiator=initiator)):
             self._refusal = refusal
 
+    def _shut_down(self) -> None:
+        """The server stops: 1012, and 503 for a handshake."""
+        if self._end(CloseEvent(1012, initiator=Initiator.SHUTDOWN)):
+            self._refusal = Refusal.of(Problem(503))
+
     def _close_hard(self, message: str | None) -> None:
         settings = self.settings
         event = CloseEvent(settings.hard_close_code, cut_reason(settings.hard_close_reason), hard=True)
@@ -498,17 +510,18 @@ class WebSocketSession:
             ended = self._close_event
             told = (
                 ended
-                if self._wire_done or self._gone
+                if self._wire_done or self._farewell_begun or self._gone
                 else replace(ended, code=event.code, reason=event.reason)
             )
             self._close_event = replace(told, hard=True)
 
     def _hard_text(self, message: str | None) -> str:
         given = (text for text in (message, self._hard_message) if text is not None)
-        return next(given, DEFAULT_HARD_MESSAGE)
+        return next(given, DEFAULT_HARD_MESSAGE).encode(errors="replace").decode()
 
     def _departed(self, departure: Departure) -> None:
         """The peer is gone: it said so, or the transport did."""
+        self._heard_farewell = departure.was_clean
         if departure.code == 1012:
             initiator = Initiator.SHUTDOWN  # no client says "service restart": the server closed its sockets
         else:
@@ -542,10 +555,12 @@ class WebSocketSession:
         self._inbox.finish(self._disconnect)
 
     def _overflowed(self) -> None:
+        self._evicted = True
         self._end(CloseEvent(1013, "too slow"))
 
     def _cut(self) -> None:
         """Give the peer up: it does not take what is sent to it."""
+        self._evicted = True
         self._transport.abort()
         self._part(CloseEvent(1006, was_clean=False, initiator=Initiator.NETWORK))
 
@@ -559,6 +574,7 @@ class WebSocketSession:
         outbox = self._outbox
         if current_session.get() is self:
             if self._state is not SessionState.OPEN:
+                await asyncio.sleep(0)  # a handler that catches this and tries again must not stop the loop
                 raise self._wrong_send()
             if not await outbox.write(frame):
                 await self._loss_concluded()

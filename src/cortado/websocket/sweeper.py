@@ -90,7 +90,7 @@ def _check_reading(session: WebSocketSession, seen: _Seen, now: float) -> None:
     quiet = inbox.arrived == seen.arrived
     if not quiet:
         seen.arrived, seen.heard = inbox.arrived, now
-    elif idle_timeout is not None and now - seen.heard > idle_timeout:
+    elif idle_timeout is not None and now - seen.heard > idle_timeout and not inbox.full:
         session._close_hard(IDLE_MESSAGE)
         return
     if quiet or not inbox.arrived:

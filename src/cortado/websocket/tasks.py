@@ -2,11 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["settle", "start"]
+__all__ = ["settle", "settle_all", "start"]
+
+Waited = TypeVar("Waited", bound="asyncio.Future[Any]")
 
 if sys.version_info >= (3, 12):
 
@@ -32,14 +34,19 @@ async def settle(task: "asyncio.Future[Any]", timeout: float) -> bool:
     Neither the task's outcome nor a cancellation of the waiter is raised: the wait goes on to its end, and the
     caller that has to pass a cancellation on counts on `Task.cancelling()`.
     """
+    return not await settle_all((task,), timeout)
+
+
+async def settle_all(tasks: "Collection[Waited]", timeout: float) -> "set[Waited]":
+    """Wait as `settle()` does, for several tasks at once; return those that still run."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
-    while not task.done():
+    while running := {task for task in tasks if not task.done()}:
         left = deadline - loop.time()
         if left <= 0:
-            return False
+            break
         try:
-            await asyncio.wait((task,), timeout=left)
+            await asyncio.wait(running, timeout=left)
         except asyncio.CancelledError:
             continue
-    return True
+    return running
