@@ -184,7 +184,7 @@ async def test_text_that_is_no_unicode_is_the_callers_error():
 
     box = Box()
     box.transport = Encoding()
-    box.outbox._transport = box.transport
+    box.outbox._send_text = box.transport.send_text
     await box.open()
 
     with pytest.raises(UnicodeEncodeError):

@@ -58,7 +58,10 @@ class Inbox:
                 if self._reader is not None:
                     await self._await_arrival()
                     continue
-                message = await self._read()
+                try:
+                    message = await self._handover.read()
+                except Exception as error:  # noqa: BLE001 - servers raise all kinds of errors for a lost peer
+                    message = _lost(error)
                 if not isinstance(message, Departure):
                     self.arrived += 1
                     return message
@@ -104,13 +107,6 @@ class Inbox:
         except Exception as error:  # noqa: BLE001 - a server's or middleware's `receive` may object to being given up
             logger.debug("The pending read could not be given up: %r", error)
 
-    async def _read(self) -> str | bytes | Departure:
-        try:
-            return await self._handover.read()
-        except Exception as error:  # noqa: BLE001 - servers raise all kinds of errors for a lost peer
-            logger.debug("The transport failed while reading: %r", error)
-            return Departure(1006, was_clean=False)
-
     def _take(self) -> str | bytes:
         message = self._ahead.popleft()
         self._ahead_bytes -= len(message)
@@ -126,7 +122,10 @@ class Inbox:
     async def _fill(self) -> None:
         try:
             while not self.full:
-                message = await self._read()
+                try:
+                    message = await self._handover.read()
+                except Exception as error:  # noqa: BLE001 - servers raise all kinds of errors for a lost peer
+                    message = _lost(error)
                 if isinstance(message, Departure):
                     self._departed(message)
                     break
@@ -139,3 +138,8 @@ class Inbox:
             self._reader = None
             if self._arrival is not None and not self._arrival.done():
                 self._arrival.set_result(None)
+
+
+def _lost(error: Exception) -> Departure:
+    logger.debug("The transport failed while reading: %r", error)
+    return Departure(1006, was_clean=False)

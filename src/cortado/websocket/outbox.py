@@ -10,7 +10,7 @@ from typing import Any
 from cortado.settings import OverflowPolicy
 from cortado.websocket.transport import Transport
 
-__all__ = ["Outbox", "Pace"]
+__all__ = ["Outbox", "Pace", "payload_size"]
 
 logger = logging.getLogger("cortado.websocket")
 
@@ -56,7 +56,7 @@ class Outbox:
         lost: Callable[[], None],
         overflowed: Callable[[], None],
     ) -> None:
-        self._transport = transport
+        self._send_text, self._send_bytes = transport.send_text, transport.send_bytes
         self._max_frames, self._max_bytes, self._on_overflow = max_frames, max_bytes, on_overflow
         self._lost, self._overflowed = lost, overflowed
         self._queue: deque[tuple[str | bytes, asyncio.Future[bool] | None]] = deque()
@@ -92,7 +92,7 @@ class Outbox:
         self.busy = True
         self.writes += 1
         try:
-            await self._send(frame)
+            await (self._send_text(frame) if isinstance(frame, str) else self._send_bytes(frame))
         except UnicodeError:
             raise
         except Exception:  # noqa: BLE001 - servers raise all kinds of errors for a lost peer
@@ -154,9 +154,7 @@ class Outbox:
             await asyncio.shield(self._idle)
 
     def _send(self, frame: str | bytes) -> Awaitable[None]:
-        if isinstance(frame, str):
-            return self._transport.send_text(frame)
-        return self._transport.send_bytes(frame)
+        return self._send_text(frame) if isinstance(frame, str) else self._send_bytes(frame)
 
     async def _enqueue(self, frame: str | bytes) -> bool:
         taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -164,7 +162,7 @@ class Outbox:
         return await taken
 
     def _queue_foreign(self, frame: str | bytes) -> bool:
-        size = _size(frame)
+        size = payload_size(frame)
         while self._frames + 1 > self._max_frames or self._bytes + size > self._max_bytes:
             fits = size <= self._max_bytes
             if self._on_overflow != "drop_oldest" or not fits or not self._drop_oldest():
@@ -188,7 +186,7 @@ class Outbox:
 
     def _forget(self, frame: str | bytes) -> None:
         self._frames -= 1
-        self._bytes -= _size(frame)
+        self._bytes -= payload_size(frame)
 
     def _release(self) -> None:
         self.busy = False
@@ -253,7 +251,7 @@ class Outbox:
         self._lost()
 
 
-def _size(frame: str | bytes) -> int:
+def payload_size(frame: str | bytes) -> int:
     """Return how many bytes a frame's payload has."""
     if isinstance(frame, bytes) or frame.isascii():
         return len(frame)

@@ -17,7 +17,7 @@ from cortado.websocket.close import CloseEvent, Initiator, check_close_code, cut
 from cortado.websocket.errors import InvalidFrame, InvalidMessage, SessionStateError, WebSocketDisconnect
 from cortado.websocket.hooks import Callbacks
 from cortado.websocket.inbox import Inbox
-from cortado.websocket.outbox import Outbox, Pace
+from cortado.websocket.outbox import Outbox, Pace, payload_size
 from cortado.websocket.transport import Departure, RawHeaders, Transport
 
 __all__ = ["Refusal", "SessionState", "WebSocketSession", "current_session"]
@@ -110,6 +110,7 @@ class WebSocketSession:
         """Room for what the handler wants to remember; cleared by a hard close only."""
         self.accepted = False
         """Whether the handshake completed; stays True for ever after."""
+        self._loop = asyncio.get_running_loop()
         self._id = secrets.token_urlsafe(24)
         self._transport = transport
         self._handshake = transport.handshake
@@ -121,6 +122,9 @@ class WebSocketSession:
         self._hard_message = hard_disconnect_message
         self._notice: str | None = None
         self._refusal: Refusal | None = None
+        self._surely_within = (
+            self.settings.max_message_size // 4
+        )  # so many characters are never too many bytes
         self._accepting = False
         self._gone = False  # the peer can't be reached any more
         self._wire_done = False
@@ -298,9 +302,8 @@ class WebSocketSession:
         if self._state is SessionState.CONNECTING or self._inbox.receiving:
             raise self._wrong_receive()
         message = await self._inbox.get()
-        size, limit = len(message), self.settings.max_message_size
-        if size > limit or (size * 4 > limit and isinstance(message, str) and _exceeds(message, limit)):
-            raise InvalidMessage(f"the message is larger than max_message_size, {limit} bytes", 1009)
+        if len(message) > self._surely_within:
+            self._check_size(message)
         return message
 
     async def receive_text(self) -> str:
@@ -309,7 +312,12 @@ class WebSocketSession:
         Raises:
             InvalidFrame: It is a binary one.
         """
-        message = await self.receive()
+        # What receive() does, written again: a call less for every message.
+        if self._state is SessionState.CONNECTING or self._inbox.receiving:
+            raise self._wrong_receive()
+        message = await self._inbox.get()
+        if len(message) > self._surely_within:
+            self._check_size(message)
         if isinstance(message, str):
             return message
         raise InvalidFrame("text", "binary")
@@ -598,6 +606,11 @@ class WebSocketSession:
             return SessionStateError("cannot receive: another task is already receiving from this session")
         return SessionStateError(f"cannot receive: the session is {self._state}; call accept() first")
 
+    def _check_size(self, message: str | bytes) -> None:
+        limit = self.settings.max_message_size
+        if payload_size(message) > limit:
+            raise InvalidMessage(f"the message is larger than max_message_size, {limit} bytes", 1009)
+
     async def _iterate(self, receive: Callable[[], Coroutine[Any, Any, Result]]) -> AsyncIterator[Result]:
         while True:
             try:
@@ -607,7 +620,7 @@ class WebSocketSession:
             yield message
 
     async def _next_step(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiters.append(waiter)
         try:
             await waiter
@@ -635,10 +648,6 @@ def is_own_end(error: BaseException, session: WebSocketSession) -> bool:
     if isinstance(error, WebSocketDisconnect):
         return error.session_id in (None, session.id)
     return isinstance(error, asyncio.CancelledError) and session.close_event is not None
-
-
-def _exceeds(message: str, limit: int) -> bool:
-    return not message.isascii() and len(message.encode(errors="surrogatepass")) > limit
 
 
 def _check_mode(mode: str) -> None:

@@ -34,7 +34,7 @@ async def settle(task: "asyncio.Future[Any]", timeout: float) -> bool:
     Neither the task's outcome nor a cancellation of the waiter is raised: the wait goes on to its end, and the
     caller that has to pass a cancellation on counts on `Task.cancelling()`.
     """
-    return not await settle_all((task,), timeout)
+    return task.done() or not await settle_all((task,), timeout)
 
 
 async def settle_all(tasks: "Collection[Waited]", timeout: float) -> "set[Waited]":
