@@ -51,6 +51,50 @@ def test_sessions_stand_alone(module):
     python(BLOCK.format(names=EDGE) + f"import {module}")
 
 
+def test_a_session_runs_alone():
+    """A session lives and ends, hooks included, where none of the four can be imported."""
+    told = python(
+        BLOCK.format(names=EDGE)
+        + textwrap.dedent("""
+            import asyncio, json
+            from cortado.websocket import CloseEvent, SessionRegistry, WebSocketSession
+            from cortado.websocket.lifecycle import Handler, run_session
+            from cortado.websocket.transport import Departure, Handshake
+
+            told = []
+
+            class Transport:
+                handshake = Handshake("/alone")
+                incoming = ["one", "two", Departure(4000, "bye")]
+
+                async def accept(self, subprotocol, headers): told.append("accepted")
+                async def receive(self): return self.incoming.pop(0)
+                async def send_text(self, data): told.append(data)
+                send_bytes = send_text
+
+            class Endpoint:
+                async def open(self, session):
+                    session.on_ended(lambda: told.append("on_ended"))
+                    return Handler(lambda: self.echo(session), lambda _: told.append("on_disconnect"))
+
+                async def echo(self, session):
+                    await session.accept()
+                    while True:
+                        await session.send_json({"echo": await session.receive_text()})
+
+            async def main():
+                session, registry = WebSocketSession(Transport()), SessionRegistry()
+                await run_session(session, Endpoint(), registry)
+                told.append([session.close_event.code, len(registry)])
+
+            asyncio.run(main())
+            print(json.dumps(told))
+        """)
+    )
+
+    assert told == ["accepted", '{"echo":"one"}', '{"echo":"two"}', "on_disconnect", "on_ended", [4000, 0]]
+
+
 def test_blocked_imports_are_blocked():
     """The block of the test above works."""
     with pytest.raises(AssertionError, match="starlette is blocked"):
