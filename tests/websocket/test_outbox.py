@@ -217,3 +217,86 @@ def test_pace_counts_frames_and_bytes():
     assert pace.spend(BUDGET)
     frames = next(number for number in range(1, 10_000) if pace.spend(10))
     assert 100 < frames < 500
+
+
+async def test_queued_text_that_is_no_unicode_harms_nobody(caplog):
+    """Queued behind others, such a text is the own caller's error; of somebody else it is dropped and logged."""
+
+    class Encoding(MemoryTransport):
+        async def send_text(self, data):
+            await super().send_text(data.encode().decode())
+
+    box = Box()
+    box.transport = Encoding()
+    box.outbox._send_text = box.transport.send_text
+    await box.open()
+    box.transport.stall()
+    assert box.outbox.offer("first")
+    own = asyncio.create_task(box.outbox.write("\ud800"))
+    await asyncio.sleep(0)
+    assert box.outbox.offer("\udfff")
+    assert box.outbox.offer("last")
+    box.transport.resume()
+    await drained(box.outbox)
+
+    with pytest.raises(UnicodeEncodeError):
+        await own
+    assert box.transport.sent == ["first", "last"]
+    assert box.outbox.dropped == 1
+    assert "no valid Unicode" in caplog.text
+    assert box.lost == 0
+
+
+async def test_write_that_only_yields_is_taken_to_its_end():
+    """A transport that suspends for a turn, without waiting for anything, is served like any other."""
+
+    class Yielding(MemoryTransport):
+        async def send_bytes(self, data):
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await super().send_bytes(data)
+
+    box = Box()
+    box.transport = Yielding()
+    box.outbox._send_bytes = box.transport.send_bytes
+    await box.open()
+
+    assert box.outbox.offer(b"1")
+    assert box.outbox.offer(b"2")
+    await drained(box.outbox)
+    assert box.transport.sent == [b"1", b"2"]
+
+
+async def test_discarded_write_is_told_of_its_cancellation():
+    """A begun write whose outbox is discarded is cancelled inside the transport, which may clean up."""
+    cleaned = []
+
+    class Cleaning(MemoryTransport):
+        async def send_bytes(self, data):
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                cleaned.append(data)
+
+    box = Box()
+    box.transport = Cleaning()
+    box.outbox._send_bytes = box.transport.send_bytes
+    await box.open()
+    assert box.outbox.offer(b"1")
+    await asyncio.sleep(0)
+    box.outbox.discard()
+    await drained(box.outbox)
+
+    assert cleaned == [b"1"]
+
+
+@pytest.mark.parametrize("text", ["abc", "é" * 3, "😀"])
+async def test_the_bound_counts_bytes(text):
+    """The bound is in bytes of UTF-8, whatever the characters."""
+    size = len(text.encode())
+    box = await Box(max_bytes=2 * size, max_frames=100).open()
+    box.transport.stall()
+    assert box.outbox.offer(b"wire")
+
+    assert [box.outbox.offer(text) for _ in range(3)] == [True, True, False]
+    assert box.outbox.pending_bytes == 2 * size
