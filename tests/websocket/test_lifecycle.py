@@ -741,3 +741,24 @@ async def test_tasks_that_swallow_their_cancellation_are_waited_for_together(con
 
     assert took < 1.5
     assert caplog.text.count("left behind") == 10
+
+
+async def test_callback_that_registers_itself_for_ever_ends(connect, caplog):
+    """Callbacks that keep registering others are stopped after a thousand; the end goes on."""
+    runs = []
+
+    def again(session):
+        runs.append(1)
+        session.on_ended(again)
+
+    async def handle(session):
+        session.on_ended(again)
+        session.on_destroy(lambda: wire.events.append("destroy"))
+        await session.accept()
+
+    wire = connect(handle)
+    await wire.ended()
+
+    assert 1000 <= len(runs) <= 1002
+    assert wire.events[-1] == "destroy"
+    assert "keep registering others" in caplog.text

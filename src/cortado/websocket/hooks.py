@@ -29,6 +29,9 @@ class Callbacks:
         self._waiting: deque[_Registration] = deque()
         self._over = False
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def add(self, callback: Callable[..., object]) -> Callable[[], None]:
         """Register a callback, `fn()` or `fn(session)`; return a function that cancels the registration.
 

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
@@ -28,6 +28,9 @@ __all__ = ["Endpoint", "Handler", "run_session"]
 logger = logging.getLogger("cortado.websocket")
 
 Hook = Callable[[WebSocketSession], object]
+
+LATE_CALLBACKS = 1000
+"""How many callbacks of a kind may be registered while they run: an end must come to an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,13 +199,12 @@ class _Run:
         session = self.session
         try:
             if session._gone:
-                self.missed()
+                session._told_nobody()
                 return
             farewell = start(self.farewell(), "cortado-farewell")
             if await settle(farewell, session.settings.close_timeout):
                 return
-            if session._close_event is not None:
-                session._close_event = replace(session._close_event, was_clean=False)
+            session._told_nobody()
             session._cut()
             farewell.cancel()
             self.registry.leave_behind(farewell)
@@ -216,7 +218,7 @@ class _Run:
             if session.accepted or session._accepting:
                 await session._outbox.drained()
             if session._gone:
-                self.missed()
+                session._told_nobody()
                 return
             if not session.accepted:
                 session._inbox.finish(session._disconnect)
@@ -234,15 +236,8 @@ class _Run:
                 await transport.close(event.code, event.reason)
         except Exception as error:  # noqa: BLE001 - servers raise all kinds of errors for a lost peer
             logger.debug("The farewell of %s found the peer gone: %r", session, error)
-            if session._close_event is not None:
-                session._close_event = replace(session._close_event, was_clean=False)
+            session._told_nobody()
             session._lost()
-
-    def missed(self) -> None:
-        """No close frame can be sent: the end is clean only if the peer sent one."""
-        session = self.session
-        if session._close_event is not None and not session._heard_farewell:
-            session._close_event = replace(session._close_event, was_clean=False)
 
     async def quiesce(self) -> None:
         """Step 2: the handler learns of the end; what still runs after the grace period is cancelled, once."""
@@ -302,8 +297,15 @@ class _Run:
             self.endpoint.report(error)
 
     async def call_all(self, callbacks: Callbacks) -> None:
+        late = -len(callbacks)
         while (callback := callbacks.pop()) is not None:
             await self.call(callbacks.kind, callback)
+            late += 1
+            if late >= LATE_CALLBACKS:
+                logger.error(
+                    "%s of %s keep registering others; the rest is dropped", callbacks.kind, self.session
+                )
+                break
         callbacks.finish()
 
 

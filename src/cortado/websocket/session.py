@@ -562,6 +562,11 @@ class WebSocketSession:
         self._outbox.discard()
         self._inbox.finish(self._disconnect)
 
+    def _told_nobody(self) -> None:
+        """No close frame could be sent: the end is clean only if the peer's own has come."""
+        if self._close_event is not None and not self._heard_farewell:
+            self._close_event = replace(self._close_event, was_clean=False)
+
     def _overflowed(self) -> None:
         self._evicted = True
         self._end(CloseEvent(1013, "too slow"))
