@@ -14,18 +14,16 @@ CONTRACT = {
     "send_timeout": 10.0,
     "hook_timeout": 10.0,
     "max_message_size": 64 * 1024,
-    "max_invalid_messages": 5,
     "outbox_frames": 256,
     "outbox_bytes": 1024 * 1024,
     "on_overflow": "disconnect",
-    "max_inflight": 64,
     "idle_timeout": None,
     "hard_close_code": 4001,
     "hard_close_reason": "cortado-hard-disconnect",
     "origins": None,
 }
 SECONDS = ["accept_timeout", "close_timeout", "send_timeout", "hook_timeout", "idle_timeout"]
-COUNTS = ["max_message_size", "max_invalid_messages", "outbox_frames", "outbox_bytes", "max_inflight"]
+COUNTS = ["max_message_size", "outbox_frames", "outbox_bytes"]
 
 
 def test_defaults():

@@ -34,16 +34,12 @@ class WebSocketSettings:
     """How long one hook may run before it is cut."""
     max_message_size: int = 64 * 1024
     """The largest message taken from a peer."""
-    max_invalid_messages: int = 5
-    """How many frames in a row may be no envelope before the session ends with 1007."""
     outbox_frames: int = 256
     """How many frames others may queue for one session."""
     outbox_bytes: int = 1024 * 1024
     """How many bytes others may queue for one session."""
     on_overflow: OverflowPolicy = "disconnect"
     """What happens when one of the two bounds is passed."""
-    max_inflight: int = 64
-    """How many concurrent message handlers one session may have."""
     idle_timeout: float | None = None
     """After how long without an incoming message a session is ended for good; None means never."""
     hard_close_code: int = 4001
@@ -61,10 +57,8 @@ class WebSocketSettings:
             _check_seconds(self, "idle_timeout")
         for name in (
             "max_message_size",
-            "max_invalid_messages",
             "outbox_frames",
             "outbox_bytes",
-            "max_inflight",
         ):
             _check_count(self, name)
         _check_choice(self, "on_overflow", get_args(OverflowPolicy))
