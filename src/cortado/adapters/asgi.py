@@ -24,6 +24,8 @@ class AsgiTransport:
     server can do, and a connection is cut where the server lets us.
     """
 
+    __slots__ = ("_receive", "_scope", "_send", "handshake")
+
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.handshake = Handshake.of(scope)
         """What the peer said when it asked for the connection."""

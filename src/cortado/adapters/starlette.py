@@ -128,6 +128,8 @@ class WebSocketEndpoint:
 class _Connection:
     """One connection to a mapping, as the lifecycle sees it."""
 
+    __slots__ = ("_controller", "_endpoint", "_scope")
+
     def __init__(self, endpoint: WebSocketEndpoint, scope: Mapping[str, Any]) -> None:
         self._endpoint, self._scope = endpoint, scope
         self._controller: object | None = None

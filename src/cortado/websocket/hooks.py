@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,10 +22,12 @@ _left_behind: "set[asyncio.Task[None]]" = set()  # the loop itself holds tasks o
 class Callbacks:
     """The callbacks of one kind. Each is taken out before it runs, so that none runs twice."""
 
+    __slots__ = ("_over", "_waiting", "kind")
+
     def __init__(self, kind: str) -> None:
         self.kind = kind
         """What registers them, such as `on_ended`."""
-        self._waiting: deque[_Registration] = deque()
+        self._waiting: list[_Registration] = []
         self._over = False
 
     def __len__(self) -> int:
@@ -50,7 +51,7 @@ class Callbacks:
     def pop(self) -> "Callable[[Any], object] | None":
         """Return the next callback, as a function of the session, or None when there is no more for now."""
         while self._waiting:
-            registration = self._waiting.popleft()
+            registration = self._waiting.pop(0)
             if registration.active:
                 registration.active = False
                 return registration.call

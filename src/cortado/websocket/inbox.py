@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 
 from cortado.websocket.handover import Handover
@@ -24,11 +23,23 @@ class Inbox:
     and its pongs are read. What was read ahead is delivered first, in order.
     """
 
+    __slots__ = (
+        "_ahead",
+        "_ahead_bytes",
+        "_arrival",
+        "_departed",
+        "_handover",
+        "_over",
+        "_reader",
+        "arrived",
+        "receiving",
+    )
+
     def __init__(self, transport: Transport, departed: Callable[[Departure], None]) -> None:
         """Read from a transport; `departed` is told of the peer's departure, and must call `finish()`."""
         self._handover = Handover(transport.receive)
         self._departed = departed
-        self._ahead: deque[str | bytes] = deque()
+        self._ahead: list[str | bytes] = []
         self._ahead_bytes = 0
         self._reader: asyncio.Task[None] | None = None
         self._arrival: asyncio.Future[None] | None = None  # what a receiver waits for while the reader runs
@@ -108,7 +119,7 @@ class Inbox:
             logger.debug("The pending read could not be given up: %r", error)
 
     def _take(self) -> str | bytes:
-        message = self._ahead.popleft()
+        message = self._ahead.pop(0)
         self._ahead_bytes -= len(message)
         return message
 

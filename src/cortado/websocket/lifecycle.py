@@ -73,6 +73,8 @@ async def run_session(
 class _Run:
     """One connection: the handler's task, and the pipeline that ends it in a task of its own."""
 
+    __slots__ = ("context", "debug", "endpoint", "handler", "registry", "session", "task")
+
     def __init__(
         self, session: WebSocketSession, endpoint: Endpoint, registry: SessionRegistry, debug: bool
     ) -> None:

@@ -14,6 +14,8 @@ __all__ = ["Outbox", "Pace", "payload_size"]
 
 logger = logging.getLogger("cortado.websocket")
 
+_Queued = tuple[str | bytes, asyncio.Future[bool] | None]
+
 BUDGET = 64 * 1024
 FRAME_COST = 256
 
@@ -46,6 +48,25 @@ class Outbox:
     once if the wire is free, queues if it isn't, and never waits. The queue is bounded by frames and by bytes.
     """
 
+    __slots__ = (
+        "_bytes",
+        "_frames",
+        "_idle",
+        "_lost",
+        "_max_bytes",
+        "_max_frames",
+        "_on_overflow",
+        "_overflowed",
+        "_pump",
+        "_queue",
+        "_sealed",
+        "_send_bytes",
+        "_send_text",
+        "busy",
+        "dropped",
+        "writes",
+    )
+
     def __init__(
         self,
         transport: Transport,
@@ -59,7 +80,7 @@ class Outbox:
         self._send_text, self._send_bytes = transport.send_text, transport.send_bytes
         self._max_frames, self._max_bytes, self._on_overflow = max_frames, max_bytes, on_overflow
         self._lost, self._overflowed = lost, overflowed
-        self._queue: deque[tuple[str | bytes, asyncio.Future[bool] | None]] = deque()
+        self._queue: deque[_Queued] | None = None  # made when first needed: most sessions never queue
         self._bytes = 0  # of the frames that others queued
         self._frames = 0
         self._pump: asyncio.Task[None] | None = None
@@ -73,7 +94,7 @@ class Outbox:
         """How many frames the bound has cost."""
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queue or ())
 
     @property
     def pending_bytes(self) -> int:
@@ -158,7 +179,7 @@ class Outbox:
 
     async def _enqueue(self, frame: str | bytes) -> bool:
         taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._queue.append((frame, taken))
+        self._append(frame, taken)
         return await taken
 
     def _queue_foreign(self, frame: str | bytes) -> bool:
@@ -170,15 +191,21 @@ class Outbox:
                 if self._on_overflow == "disconnect":
                     self._overflowed()
                 return False
-        self._queue.append((frame, None))
+        self._append(frame, None)
         self._frames += 1
         self._bytes += size
         return True
 
+    def _append(self, frame: str | bytes, taken: asyncio.Future[bool] | None) -> None:
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append((frame, taken))
+
     def _drop_oldest(self) -> bool:
-        for index, (frame, taken) in enumerate(self._queue):
+        queue = self._queue or deque()
+        for index, (frame, taken) in enumerate(queue):
             if taken is None:
-                del self._queue[index]
+                del queue[index]
                 self._forget(frame)
                 self.dropped += 1
                 return True

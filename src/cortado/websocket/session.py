@@ -84,6 +84,40 @@ class WebSocketSession:
     Sessions are made by the framework, one for each connection, and are used on one event loop.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_accepting",
+        "_close_event",
+        "_encode",
+        "_ending",
+        "_evicted",
+        "_farewell_begun",
+        "_gone",
+        "_handshake",
+        "_hard_message",
+        "_hard_passed",
+        "_heard_farewell",
+        "_id",
+        "_inbox",
+        "_loop",
+        "_notice",
+        "_on_destroy",
+        "_on_ended",
+        "_on_hard_close",
+        "_outbox",
+        "_pace",
+        "_refusal",
+        "_state",
+        "_surely_within",
+        "_tasks",
+        "_transport",
+        "_waiters",
+        "_wire_done",
+        "accepted",
+        "attributes",
+        "settings",
+    )
+
     def __init__(
         self,
         transport: Transport,
