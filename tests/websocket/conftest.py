@@ -1,6 +1,7 @@
 """A session on a memory transport, run by the real lifecycle."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -30,7 +31,8 @@ class Wire:
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> "Wire":
-        self.task = asyncio.get_running_loop().create_task(self.serve())
+        # Past the task factory: the test must hold the wire before anything runs.
+        self.task = asyncio.Task(self.serve(), loop=asyncio.get_running_loop())
         return self
 
     async def serve(self) -> None:
@@ -72,9 +74,18 @@ async def echo(session: WebSocketSession) -> None:
         await (session.send_text(message) if isinstance(message, str) else session.send_bytes(message))
 
 
-@pytest.fixture
-async def connect() -> AsyncIterator[Callable[..., Wire]]:
-    """Start connections; at the end of the test each of them must have ended, with nothing left over."""
+FACTORIES = {"plain": None}
+if sys.version_info >= (3, 12):
+    FACTORIES["eager"] = asyncio.eager_task_factory
+
+
+@pytest.fixture(params=FACTORIES)
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Wire]]:
+    """Start connections; at the end of the test each of them must have ended, with nothing left over.
+
+    Where the interpreter has eager tasks, every test runs with them, too.
+    """
+    asyncio.get_running_loop().set_task_factory(FACTORIES[request.param])
     before = asyncio.all_tasks()
     registry, wires = SessionRegistry(), []
 
