@@ -19,6 +19,7 @@ from cortado.container import (
     rest_controller,
     service,
 )
+from cortado.settings import Settings as CortadoSettings
 from cortado.testing import ConnectionClosed, HandshakeDenied, TestClient
 from cortado.web import NotFound, QueryParam, exception_handler, get_mapping, request_mapping
 from cortado.websocket import (
@@ -568,3 +569,30 @@ async def test_unknown_protocol():
     """A protocol that isn't served is an error that names it."""
     with pytest.raises(RuntimeError, match="smtp"):
         await make()({"type": "smtp"}, None, None)
+
+
+async def test_settings_of_the_users_own():
+    """A bean of the user's may be called `settings`, and those of the application are still injected by their type."""
+
+    class Settings: ...
+
+    class Reader:
+        def __init__(self, mine: Settings, limits: CortadoSettings) -> None:
+            self.mine, self.limits = mine, limits
+
+    app = Cortado(Settings, Reader, settings={"drain_timeout": 3})
+    async with app.lifespan():
+        reader = app.container.get(Reader)
+
+    assert isinstance(reader.mine, Settings)
+    assert app.settings is reader.limits
+    assert reader.limits.drain_timeout == 3
+
+
+def test_settings_of_the_container():
+    """The settings of a container that is handed over are the application's; others beside them are refused."""
+    container = Container(settings={"drain_timeout": 3})
+
+    assert container.settings is Cortado(container).settings
+    with pytest.raises(ConfigurationError, match="give these to it"):
+        Cortado(Container(), settings={})

@@ -16,7 +16,7 @@ from cortado.adapters.http import HTTP_CONTEXT, http_routes, send_rendered
 from cortado.adapters.router import Router
 from cortado.adapters.starlette import WEBSOCKET_CONTEXT, WebSocketRegistrar
 from cortado.container import Container
-from cortado.exceptions import StartupError
+from cortado.exceptions import ConfigurationError, StartupError
 from cortado.problems import INTERNAL_ERROR, Problem
 from cortado.routing.discovery import discover
 from cortado.settings import Settings
@@ -45,14 +45,14 @@ class Cortado:
 
     Args:
         sources: Classes, packages to scan, dependency-injector containers, or one `Container` registered by hand.
-        settings: Limits and times; a `Settings` or a mapping of the same shape.
+        settings: Limits and times; a `Settings` or a mapping of the same shape. A `Container` brings its own.
         debug: Whether clients are told what an unexpected exception says. Never in production.
         middleware: Starlette's `Middleware` entries, the outermost first.
         routes: Further Starlette routes, such as a `Mount`; mapped paths come before them.
         hard_disconnect_message: The text of a hard close that names none.
 
     Raises:
-        ConfigurationError: A setting is unknown or out of range.
+        ConfigurationError: A setting is unknown or out of range, or stands beside a `Container`.
         ContainerError: A source can't be registered.
     """
 
@@ -65,15 +65,14 @@ class Cortado:
         routes: Iterable[BaseRoute] = (),
         hard_disconnect_message: str | None = None,
     ) -> None:
-        self.settings = Settings.of(settings)
-        """The settings in force."""
+        self.container = _container(sources, settings)
+        """The beans."""
+        self.settings = self.container.settings
+        """The settings in force; a bean, too."""
         self.debug = debug
         self.sessions = SessionRegistry()
         """The live WebSocket sessions; a bean, too."""
-        self.container = _container(sources)
-        """The beans."""
-        self.container.register_instance(self.sessions, name="session_registry")
-        self.container.register_instance(self.settings, name="settings")
+        self.container.register_instance(self.sessions, name="cortado_sessions")
         self._extra_routes = tuple(routes)
         self._registrar = WebSocketRegistrar(
             self.sessions,
@@ -226,10 +225,14 @@ class Cortado:
         await router(scope, receive, send)
 
 
-def _container(sources: tuple[Any, ...]) -> Container:
-    if len(sources) == 1 and isinstance(sources[0], Container):
-        return sources[0]
-    return Container(*sources)
+def _container(sources: tuple[Any, ...], settings: Settings | Mapping[str, Any] | None) -> Container:
+    if len(sources) != 1 or not isinstance(sources[0], Container):
+        return Container(*sources, settings=settings)
+    if settings is not None:
+        raise ConfigurationError(
+            "the container has settings of its own; give these to it: Container(settings=...)"
+        )
+    return sources[0]
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:

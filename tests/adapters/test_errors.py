@@ -273,3 +273,21 @@ async def test_unexpected_exceptions_reach_the_tests_client() -> None:
         await respond(failure, scope=scope)
         await respond(NotFound(), scope=scope)
     assert collected == [failure]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Conflict(headers={"x": "a\r\nset-cookie: b"}),
+        Conflict(headers={"x": "\u20ac"}),
+        HTTPError(409, object()),  # type: ignore[arg-type]  # what the test is about
+        HTTPException(409, object()),  # type: ignore[arg-type]
+    ],
+    ids=["line break", "no latin-1", "no JSON", "no JSON, Starlette"],
+)
+async def test_error_that_cannot_be_told(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """An error with a header or a detail that can't be sent is an unexpected exception, logged once: 500."""
+    told = await ErrorResponder(Container()).respond(error, Call(Head()), scope={}, doing="GET /")
+
+    assert (told.status, told.headers) == (500, [(b"content-type", b"application/problem+json")])
+    assert [record.getMessage() for record in caplog.records] == ["unexpected exception in GET /"]

@@ -538,3 +538,53 @@ async def test_routes_are_starlettes(app: Router) -> None:
     """Each mapping is a Starlette route with path, methods and name; nothing was created for that."""
     shown = {(route.path, *route.methods): route.name for route in app.routes}  # type: ignore[attr-defined]
     assert shown[("/items", "POST")] == "item_controller.create"
+
+
+async def test_default_is_not_shared() -> None:
+    """What a handler adds to a default list is not there for the next client."""
+
+    @rest_controller
+    class Tags:
+        @get_mapping("/tags")
+        async def tags(self, tags: QueryParam[list[str]] = []) -> list[str]:  # noqa: B006 - what the test is about
+            tags.append("mine")
+            return tags
+
+    app, container = await started(Tags)
+    assert [(await ask(app, "GET", "/tags")).json() for _ in range(2)] == [["mine"], ["mine"]]
+    await container.stop()
+
+
+async def test_stream_of_what_is_no_text() -> None:
+    """A stream that yields neither text nor bytes is a 500, before anything of it is sent."""
+
+    @rest_controller
+    class Rows:
+        @get_mapping("/rows")
+        async def rows(self) -> AsyncIterator[dict[str, int]]:
+            yield {"a": 1}
+
+    app, container = await started(Rows)
+    answer = await ask(app, "GET", "/rows")
+    assert (answer.status, answer.complete) == (500, True)
+    await container.stop()
+
+
+async def test_stream_beside_an_unread_body() -> None:
+    """A body over the limit that no handler reads doesn't cut off the stream that answers it."""
+
+    @rest_controller
+    class Echo:
+        @post_mapping("/stream")
+        async def stream(self) -> AsyncIterator[str]:
+            for word in ("a", "b", "c"):
+                await asyncio.sleep(0)
+                yield word
+
+    app, container = await started(Echo)
+    body = bytes(HttpSettings().max_body_size + 1)
+    answer = await ask(
+        app, "POST", "/stream", body, headers={"content-length": str(len(body))}, asgi={"spec_version": "2.3"}
+    )
+    assert (answer.body, answer.complete) == (b"abc", True)
+    await container.stop()

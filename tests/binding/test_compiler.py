@@ -132,3 +132,16 @@ def test_every_unbindable_parameter_is_named() -> None:
     with pytest.raises(SignatureError) as failed:
         plan_of(show)
     assert [problem.parameter for problem in failed.value.parameters] == ["a", "c"]
+
+
+class Unfinished(BaseModel):
+    part: "Part"  # type: ignore[name-defined]  # noqa: F821 - what the test is about
+
+
+def test_unfinished_model_is_refused() -> None:
+    """A model with a field of an unknown type can't be bound; the name that is missing is said."""
+
+    def show(it: Body[Unfinished]) -> None:
+        pass
+
+    assert "name 'Part' is not defined" in problem_of(show, body=BodyRule.IMPLIED)

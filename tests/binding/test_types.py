@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Optional
 
 import pytest
 from pydantic import BaseModel, TypeAdapter
+from typing_extensions import TypeAliasType
 
 from cortado.binding.types import accepts_none, bare, describes_body, is_many, is_mapping, spell, word_choice
 
@@ -112,3 +113,11 @@ def test_spell(annotation: Any, text: str) -> None:
 def test_spell_optional() -> None:
     """The older way of writing is shown as it is."""
     assert spell(Optional[int]) == "Optional[int]"  # noqa: UP045
+
+
+def test_alias() -> None:
+    """An alias is what it stands for."""
+    tags = TypeAliasType("tags", list[str])
+    maybe = TypeAliasType("maybe", int | None)
+    assert (is_many(tags), accepts_none(tags), accepts_none(maybe)) == (True, False, True)
+    assert bare(maybe) is int

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar
+from typing import Protocol
 
 import pytest
 
@@ -17,6 +18,7 @@ from cortado.container import (
     ContextClosedError,
     Lazy,
     ScopeCloseError,
+    StartupError,
     bean,
     component,
     configuration,
@@ -646,3 +648,49 @@ async def test_two_event_loops(container, gate):
 
     assert await here is await there
     assert gate.runs == 1
+
+
+class Plug(Protocol):
+    connected: bool
+
+
+class Socket:
+    connected = False
+
+    @post_construct
+    async def connect(self) -> None:
+        await asyncio.sleep(0)
+        self.connected = True
+
+
+async def test_async_hook_behind_an_interface():
+    """A factory may say an interface only: the async hook of what it returns is awaited all the same."""
+
+    @configuration
+    class Wires:
+        @bean
+        def plug(self) -> Plug:
+            return Socket()
+
+    async with Container(Wires) as container:
+        with pytest.raises(AsyncBeanError):
+            container.get(Plug)
+        assert (await container.aget(Plug)).connected
+
+
+@pytest.mark.parametrize("call", ["start", "stop"])
+async def test_bean_in_the_way_of_its_container(call: str):
+    """A bean that the start waits for can't start or stop the container: that is an error, not a deadlock."""
+
+    class Meddler:
+        def __init__(self, container: Container) -> None:
+            self.container = container
+
+        @post_construct
+        async def meddle(self) -> None:
+            await getattr(self.container, call)()
+
+    container = Container()
+    container.register(Meddler, lazy=False)
+    with pytest.raises(StartupError, match="can't start or stop it"):
+        await asyncio.wait_for(container.start(), 5)

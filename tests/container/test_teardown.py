@@ -544,3 +544,23 @@ async def test_interrupt_in_a_finaliser(log):
         await container.stop()
 
     assert log == ["database"]
+
+
+async def test_close_that_is_a_hook_too(log: Log):
+    """What is `close()` and a `pre_destroy` hook at once runs once."""
+
+    class Pool:
+        @pre_destroy
+        async def close(self) -> None:
+            log.append("closed")
+
+    @configuration
+    class Resources:
+        @bean
+        def pool(self) -> Pool:
+            return Pool()
+
+    async with Container(Resources) as container:
+        await container.aget(Pool)
+
+    assert log == ["closed"]

@@ -444,3 +444,19 @@ def test_module_imported_twice(monkeypatch):
 
     with pytest.raises(NoSuchBeanError, match="imported twice"):
         container.resolver(twin)
+
+
+async def test_default_of_a_collection():
+    """A list, tuple or dict keeps its default where no bean is of its kind, and gets the beans where some are."""
+
+    class Client:
+        def __init__(
+            self,
+            hosts: tuple[str, ...] = ("localhost",),
+            weights: dict[str, int] | None = None,
+            stores: list[Store] | None = None,
+        ) -> None:
+            self.given = hosts, weights, stores
+
+    async with Container(Client, Disk) as container:
+        assert container.get(Client).given == (("localhost",), None, [container.get(Disk)])

@@ -1,16 +1,18 @@
 import textwrap
 import types
 from collections.abc import AsyncIterator, Callable
-from functools import wraps
-from typing import Any
+from functools import cache, partialmethod, wraps
+from typing import Any, Generic, TypeVar
 
 import pytest
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from cortado.container import Container, controller, controller_advice, order, rest_controller, service
 from cortado.routing.definitions import HttpMapping, WebSocketMapping
 from cortado.routing.discovery import Discovery, discover
 from cortado.web import (
+    Body,
     NotFound,
     PathVar,
     QueryParam,
@@ -406,3 +408,53 @@ def test_two_handlers_for_one_exception() -> None:
 
     (text,) = problems_of(Advice)
     assert "Advice.two handles KeyError, which one does already" in text
+
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+
+
+class Crud(Generic[K, T]):
+    @get_mapping()
+    async def page(self, like: Body[Page[T]]) -> Page[T]:
+        raise NotImplementedError
+
+    @get_mapping("/{key}")
+    async def show(self, key: K) -> T:
+        raise NotImplementedError
+
+    @post_mapping()
+    async def create(self, items: Body[list[T]], one: QueryParam[T | None] = None) -> list[T]:
+        raise NotImplementedError
+
+
+def test_generic_base() -> None:
+    """The methods of a generic base class are bound and serialised by the types that the controller gives it."""
+
+    @rest_controller
+    class Numbers(Crud[int, float]): ...
+
+    page, show, create = found_in(Numbers).http
+    assert [one.annotation for one in page.plan.parameters] == [Page[float]]
+    assert [one.annotation for one in show.plan.parameters] == [int]
+    assert [one.annotation for one in create.plan.parameters] == [list[float], float | None]
+    with pytest.raises(PydanticSerializationError):
+        create.serialize(["text"])
+
+
+@pytest.mark.parametrize("wrap", [cache, partialmethod, property], ids=lambda wrap: wrap.__name__)
+def test_mapped_object_that_is_no_method(wrap: Callable[[Any], Any]) -> None:
+    """A mapping on what is no plain method is an error, not a route that is missing without a word."""
+
+    @rest_controller
+    class Odd:
+        value = wrap(get_mapping("/value")(lambda self: 1))
+
+    if wrap is partialmethod:
+        get_mapping("/value")(vars(Odd)["value"])
+    (problem,) = problems_of(Odd)
+    assert "Odd.value is mapped but is a" in problem

@@ -80,3 +80,12 @@ def test_problem_with_headers() -> None:
     """The headers of a problem go with it."""
     response = render_problem(Problem(503, headers={"Retry-After": "3"}))
     assert response.headers == [(b"retry-after", b"3"), (b"content-type", b"application/problem+json")]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x": "a\r\nset-cookie: b"}, {"x y": "a"}, {"": "a"}, {"x": "\x7f"}, {"x:": "a"}], ids=repr
+)
+def test_header_that_is_none(headers: dict[str, str]) -> None:
+    """A header that no server would send is refused, in a problem too."""
+    with pytest.raises(ValueError, match="is none"):
+        render_problem(Problem(400, headers=headers))

@@ -76,10 +76,12 @@ class ErrorResponder:
             handled = await self._handled(exc, call, controller, handlers)
         except Exception as raised:  # noqa: BLE001 - whatever an exception handler raises takes the exception's place
             handled, exc = None, raised
+        try:
+            handled = handled or _expected(exc)
+        except Exception as raised:  # noqa: BLE001 - an error that can't be told, such as a detail that is no JSON
+            exc = raised
         if handled is not None:
             return handled
-        if (problem := _expected(exc)) is not None:
-            return render_problem(problem)
         self.report(exc, scope=scope, doing=doing, logger=logger)
         return render_problem(self._told(exc))
 
@@ -118,11 +120,11 @@ def report_unexpected(scope: Mapping[str, Any], exc: BaseException) -> None:
         collected.append(exc)
 
 
-def _expected(exc: Exception) -> Problem | None:
+def _expected(exc: Exception) -> Rendered | None:
     if isinstance(exc, HTTPError):
-        return exc.problem()
+        return render_problem(exc.problem())
     if isinstance(exc, HTTPException):  # what Starlette's own parts raise, such as StaticFiles
-        return Problem(exc.status_code, detail=_detail(exc), headers=exc.headers or {})
+        return render_problem(Problem(exc.status_code, detail=_detail(exc), headers=exc.headers or {}))
     return None
 
 

@@ -175,11 +175,14 @@ class _Exchange:
         elif self.scope["method"] == "HEAD" and isinstance(response, StreamingResponse):
             await self._send_head(response.status_code, response.raw_headers)
         else:
-            await response(self.scope, self.body.receive, self.send)
+            # It only listens for the client's departure: no limit of a body that nobody reads may cut it off.
+            await response(self.scope, self._receive, self.send)
 
     async def _send_stream(self, stream: Streamed) -> None:
         try:
             first = await anext(stream.chunks, b"")
+            if not isinstance(first, str | bytes | memoryview):
+                raise TypeError(f"a stream yields text or bytes, not {type(first).__name__}; encode it")
             response = StreamingResponse(_resumed(first, stream.chunks), stream.status)
             response.raw_headers = stream.headers_for(first)
             await self.send_piecewise(response)
@@ -192,7 +195,9 @@ class _Exchange:
         await self.send({"type": "http.response.body", "body": b""})
 
 
-async def _resumed(first: str | bytes, rest: AsyncIterator[str | bytes]) -> AsyncIterator[str | bytes]:
+async def _resumed(
+    first: str | bytes | memoryview, rest: AsyncIterator[str | bytes]
+) -> AsyncIterator[str | bytes | memoryview]:
     """Iterate over a stream whose first piece was taken to see that it begins without an error."""
     yield first
     async for chunk in rest:

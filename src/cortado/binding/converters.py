@@ -30,10 +30,12 @@ def adapter_for(annotation: Any, metadata: Iterable[object] = ()) -> TypeAdapter
         narrowed: Any = Annotated[described, one]
         described = narrowed
     try:
-        return TypeAdapter(described)
+        adapter: TypeAdapter[Any] = TypeAdapter(described)
+        adapter.rebuild()  # raises where a name inside of the type is still unknown, and not at the first request
     except (PydanticUserError, SchemaError, NameError, TypeError, ValueError) as exc:
         # The first sentence says what is wrong; the cures that follow are pydantic's, not ours.
         raise NotConvertible(str(exc).partition("\n")[0].partition(". ")[0]) from exc
+    return adapter
 
 
 def field_errors(error: ValidationError, location: Location) -> list[FieldError]:

@@ -44,10 +44,13 @@ def value_step(find: Find, adapter: TypeAdapter[Any], location: tuple[str, str],
 
 
 def missing(location: tuple[str, ...], default: Any, errors: list[FieldError]) -> Any:
-    """Return the default of a value that was not sent; without one, that is an error."""
+    """Return the default of a value that was not sent; without one, that is an error.
+
+    A list, set or dict is copied, so that what a handler adds to it is not there for the next client.
+    """
     if default is REQUIRED:
         errors.append(FieldError(location, "Field required", "missing"))
-    return default
+    return default.copy() if type(default) in {list, set, dict} else default
 
 
 def _in_path(key: str, many: bool) -> Find:  # noqa: ARG001 - all finders are made alike

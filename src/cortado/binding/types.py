@@ -8,7 +8,9 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator
-from typing_extensions import is_typeddict
+from typing_extensions import TypeAliasType, is_typeddict
+
+from cortado.container.matching import substituted
 
 __all__ = [
     "accepts_none",
@@ -17,6 +19,7 @@ __all__ = [
     "is_many",
     "is_mapping",
     "members_of",
+    "specialised",
     "spell",
     "word_choice",
 ]
@@ -25,7 +28,9 @@ MANY = frozenset({list, set, frozenset, tuple, Sequence, AbstractSet, Collection
 
 
 def members_of(annotation: Any) -> tuple[Any, ...]:
-    """Return the members of a union; anything else is its own only member."""
+    """Return the members of a union, also by an alias; anything else is its own only member."""
+    if isinstance(annotation, TypeAliasType):
+        return members_of(annotation.__value__)
     if get_origin(annotation) in {Union, UnionType}:
         return get_args(annotation)
     return (annotation,)
@@ -92,6 +97,19 @@ def _choices(kind: Any) -> Iterable[Any]:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return [member.value for member in kind]
     return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def specialised(annotation: Any, variables: Mapping[Any, Any]) -> Any:
+    """Return the annotation with its type variables replaced, those of a generic model included."""
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        described: Any = Annotated[(specialised(inner, variables), *metadata)]
+        return described
+    if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+        return substituted(annotation, variables)
+    model: Any = annotation  # over its own variables, a generic model is the class itself
+    own = model.__pydantic_generic_metadata__["parameters"]
+    return model[tuple(variables.get(one, one) for one in own)] if own else model
 
 
 def spell(annotation: Any) -> str:

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, cast, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 
 from cortado.container.annotations import Names, enclosing_names
-from cortado.container.creation import Instances
+from cortado.container.creation import Instances, within_creation
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
 from cortado.container.errors import (
     AnnotationError,
@@ -170,7 +170,9 @@ class Container:
 
         Raises:
             StartupError: `problems` holds everything that is wrong.
+            ConfigurationError: A bean asks that is created at the start.
         """
+        self._check_not_starting_here()
         async with self._turn:
             if self._state is State.RUNNING:
                 return
@@ -199,7 +201,9 @@ class Container:
 
         Raises:
             ScopeCloseError: Some finalisers failed; all were run.
+            ConfigurationError: A bean asks that is created at the start.
         """
+        self._check_not_starting_here()
         if self._closing is None:
             self._closing = asyncio.create_task(self._stop())
         await uninterrupted(self._closing)
@@ -250,10 +254,16 @@ class Container:
         """
         return await self._aget(self._find(bean, qualifier))
 
-    def get_all(self, bean: type[T]) -> list[T]:
+    @overload
+    def get_all(self, bean: type[T]) -> list[T]: ...
+
+    @overload
+    def get_all(self, bean: Any) -> list[Any]: ...
+
+    def get_all(self, bean: Any) -> list[Any]:
         """Return every bean of a type by order, then registration; raises what `get` raises."""
         found = sorted(self.candidates(bean), key=lambda one: one.order)
-        return [cast(T, self._get(self._beans[one.name])) for one in found]
+        return [self._get(self._beans[one.name]) for one in found]
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the registered beans in the order of registration."""
@@ -318,6 +328,13 @@ class Container:
             yield
         finally:
             provider.withdraw(stand_in)
+
+    def _check_not_starting_here(self) -> None:
+        if self._state is State.STARTING and within_creation():
+            raise ConfigurationError(
+                "the container is starting and waits for this bean, which can't start or stop it; raise an error to "
+                "make the start fail"
+            )
 
     def _check_open_for_registration(self) -> None:
         if self._state not in (State.NEW, State.STOPPED):

@@ -17,7 +17,7 @@ from cortado.container.errors import (
 from cortado.container.recipes import NOT_READY, Built, Cell, Recipe, at_once, closed
 from cortado.container.teardown import Finaliser, finish, report
 
-__all__ = ["Instances"]
+__all__ = ["Instances", "within_creation"]
 
 
 class Creation:
@@ -52,6 +52,12 @@ class SharedCreation(Creation):
 
 
 creating: ContextVar[Creation | None] = ContextVar("creating", default=None)
+
+
+def within_creation() -> bool:
+    """Whether the code that asks is part of the creation of a bean."""
+    creation = creating.get()
+    return creation is not None and not creation.over
 
 
 class Instances:
@@ -132,9 +138,9 @@ class Instances:
         with self._waiting_for(creation):
             if mine:
                 self._run(creation)
-            elif creation.task is not None:
-                raise AsyncBeanError(recipe.definition.name, recipe.definition.name)
             elif creation.thread == threading.get_ident():
+                if creation.task is not None:
+                    raise AsyncBeanError(recipe.definition.name, recipe.definition.name)
                 raise _circle([creation, creation])
             creation.outcome.result()
 

@@ -84,6 +84,7 @@ class Graph:
         for name in dependencies_first(plans):
             recipes[name] = self._recipe(self._beans[name], plans[name], recipes)
         live = {one for bean in self._beans.values() for one in bean.stand_ins}
+        self._replacements = {one: plan for one, plan in self._replacements.items() if one in live}
         for name, bean in self._beans.items():
             bean.recipe = recipes[name]
             bean.recipes = {key: one for key, one in bean.recipes.items() if one.tokens <= live}

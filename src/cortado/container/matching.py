@@ -9,7 +9,7 @@ from typing_extensions import get_protocol_members, is_protocol
 
 from cortado.container.definitions import BeanDefinition
 
-__all__ = ["TypeIndex", "substituted", "supertypes"]
+__all__ = ["TypeIndex", "substituted", "supertypes", "variables_of"]
 
 Arguments = tuple[Any, ...]
 
@@ -71,6 +71,11 @@ def supertypes(given: Any) -> dict[Any, Arguments]:
             if not found.get(supertype):
                 found[supertype] = arguments
     return found
+
+
+def variables_of(base: type, cls: type) -> dict[Any, Any]:
+    """Return what the type variables of a base class stand for in a class, as far as it says so."""
+    return dict(zip(getattr(base, "__parameters__", ()), supertypes(cls).get(base, ()), strict=False))
 
 
 def substituted(annotation: Any, bound: Mapping[Any, Any]) -> Any:

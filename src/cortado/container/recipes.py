@@ -97,7 +97,11 @@ class Recipe:
         self.must_await: bool = _awaits(plan.definition) or any(
             not one.cached and one.must_await for one in inputs
         )
-        self.may_await: bool = self.must_await or any(not one.cached and one.may_await for one in inputs)
+        self.may_await: bool = (
+            self.must_await
+            or plan.definition.kind in HIDING_HOOKS
+            or any(not one.cached and one.may_await for one in inputs)
+        )
         self.tokens: frozenset[object] = frozenset().union(
             *(one.tokens for one in inputs), () if token is None else (token,)
         )
@@ -125,7 +129,7 @@ class Recipe:
             await _undo(ending, self.definition)
             raise
         destroyers = [getattr(instance, hook) for hook in hooked.pre_destroy]
-        return Built(instance, (*destroyers, *ending))
+        return Built(instance, (*destroyers, *(step for step in ending if step not in destroyers)))
 
     def _hooks_of(self, cls: type) -> "Hooked":
         if self.definition.kind is FactoryKind.INSTANCE:
@@ -183,6 +187,8 @@ class Foreign(Recipe):
 
 
 CLOSED_BY_METHOD = (FactoryKind.FUNCTION, FactoryKind.COROUTINE)
+HIDING_HOOKS = (FactoryKind.FUNCTION, FactoryKind.GENERATOR)
+"""What they make may be of a class with an async hook that their annotation, an interface, says nothing of."""
 
 
 def at_once(work: Coroutine[Any, Any, T], name: str) -> T:

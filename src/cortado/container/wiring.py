@@ -162,7 +162,8 @@ class Wiring:
         if point is None:
             return _default(parameter)
         if point.shape is not Shape.ONE and not self.candidates(point.whole):
-            return self._collection(definition, point)
+            collection = self._collection(definition, point)
+            return collection if collection.targets or parameter.required else _default(parameter)
         requested = point.whole
         if not self.candidates(requested, point.qualifier):
             if not parameter.required:

@@ -1,8 +1,8 @@
 """Beans to definitions: what the controllers map, with every wiring error found at once."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import FunctionType
 from typing import Any
 
@@ -12,8 +12,9 @@ from cortado.binding.errors import SignatureError
 from cortado.binding.plan import BindingPlan
 from cortado.binding.results import Serialize, compile_serializer
 from cortado.binding.signature import Signature, Unreadable, read_signature
-from cortado.binding.types import members_of, spell
+from cortado.binding.types import members_of, specialised, spell
 from cortado.container import BeanDefinition, Container, Stereotype
+from cortado.container.matching import variables_of
 from cortado.exceptions import ConfigurationError
 from cortado.routing.definitions import ExceptionHandlerDefinition, RouteDefinition, WebSocketDefinition
 from cortado.routing.errors import MappingError
@@ -83,7 +84,8 @@ class _Method:
 
     @classmethod
     def of(cls, bean: BeanDefinition, owner: type, member: Member) -> "_Method":
-        return cls(bean, owner, member, read_signature(member.function, owner, bean.names))
+        signature = read_signature(member.function, owner, bean.names)
+        return cls(bean, owner, member, _bound(signature, variables_of(member.definer, owner)))
 
     @property
     def where(self) -> str:
@@ -252,6 +254,14 @@ class _Reader:
             self.problems.append(exc)
             return False
         return True
+
+
+def _bound(signature: Signature, variables: Mapping[Any, Any]) -> Signature:
+    """Return the signature of a generic base's method with the types that the controller gives it."""
+    arguments = (
+        replace(one, annotation=specialised(one.annotation, variables)) for one in signature.arguments
+    )
+    return Signature(tuple(arguments), specialised(signature.returns, variables))
 
 
 def _check_path(method: _Method, template: PathTemplate) -> None:

@@ -24,6 +24,8 @@ class Member:
 
     attribute: str
     function: Callable[..., Any]
+    definer: type
+    """The class in whose body it stands, which may be a base of the controller."""
 
     def records(self, kind: type[Record]) -> tuple[Record, ...]:
         """Return its mappings of one kind, in the order of the lines read upwards."""
@@ -64,7 +66,7 @@ def mapped_members(owner: type) -> tuple[list[Member], list[MappingError]]:
     for kind in reversed(owner.__mro__):
         for attribute, value in vars(kind).items():
             if isinstance(value, FunctionType) and _is_mapped(value):
-                members[attribute] = Member(attribute, value)
+                members[attribute] = Member(attribute, value, kind)
             elif attribute in members:
                 del members[attribute]
                 if value is not None:
@@ -75,6 +77,14 @@ def mapped_members(owner: type) -> tuple[list[Member], list[MappingError]]:
                 problems.append(
                     MappingError(
                         qualified(owner, attribute), "is mapped but has no self; make it a plain method"
+                    )
+                )
+            elif _is_mapped(value) or (isinstance(value, property) and _is_mapped(value.fget)):
+                made = type(value).__name__
+                problems.append(
+                    MappingError(
+                        qualified(owner, attribute),
+                        f"is mapped but is a {made}, not a method; map a plain method that uses it",
                     )
                 )
     return list(members.values()), problems

@@ -1,5 +1,6 @@
 """A handler's result to a response, serialised once, to bytes."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,6 +24,10 @@ BYTES = (b"content-type", b"application/octet-stream")
 PROBLEM = (b"content-type", MEDIA_TYPE.encode())
 
 WITHOUT_BODY = frozenset({204, 304})
+
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What ends a header's line, or makes a server drop the connection without an answer."""
 
 
 class Rendered(NamedTuple):
@@ -104,4 +109,8 @@ def _states_type(headers: list[Header]) -> bool:
 
 
 def _encoded(name: str, value: str) -> Header:
+    if not TOKEN.fullmatch(name) or CONTROL.search(value):
+        raise ValueError(
+            f"the header {name!r} is none: its name is no token, or its value holds a control character"
+        )
     return name.lower().encode("latin-1"), value.encode("latin-1")
