@@ -513,6 +513,53 @@ async def test_middleware_and_further_routes():
     assert "inner websocket" in happened
 
 
+async def test_errors_of_a_middleware_are_problems(caplog):
+    """What a middleware raises is a problem or a denial like any other error: mapped, or 500 and logged once."""
+
+    class Gate:
+        def __init__(self, app):
+            self.app = app
+
+        async def __call__(self, scope, receive, send):
+            if b"expected" in scope["query_string"]:
+                raise NotFound("behind the gate")
+            raise KeyError("secret")
+
+    app = make(middleware=[Middleware(Gate)])
+    async with TestClient(app, raise_server_exceptions=False) as client:
+        expected, unexpected = await client.get("/api/live?expected"), await client.get("/api/live")
+        denials = []
+        for query in ("?expected", ""):
+            with pytest.raises(HandshakeDenied) as denied:
+                async with client.websocket(f"/api/echo{query}"):
+                    pass
+            denials.append(denied.value)
+
+    assert [answer.status_code for answer in (expected, unexpected)] == [404, 500]
+    assert [denial.status for denial in denials] == [404, 500]
+    assert expected.json()["detail"] == denials[0].json()["detail"] == "behind the gate"
+    assert "secret" not in unexpected.text
+    assert caplog.text.count("KeyError: 'secret'") == 2
+
+
+async def test_handler_that_waits_for_something_cancelled():
+    """A handler whose awaited future was cancelled elsewhere has failed: 500, as a problem."""
+
+    @rest_controller
+    class Waiting:
+        @get_mapping("/wait")
+        async def wait(self) -> None:
+            future = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(future.cancel)
+            await future
+
+    async with TestClient(Cortado(Waiting), raise_server_exceptions=False) as client:
+        response = await client.get("/wait")
+
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+
+
 async def test_evicted_peer_is_aborted_behind_middleware():
     """Cutting a mute peer off reaches the server's transport although a middleware wraps send."""
 

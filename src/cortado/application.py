@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 
 from cortado.adapters.asgi import RAW_SEND, AsgiTransport
 from cortado.adapters.errors import ErrorResponder
+from cortado.adapters.guarded import Guarded
 from cortado.adapters.http import HTTP_CONTEXT, http_routes, send_rendered
 from cortado.adapters.router import Router
 from cortado.adapters.starlette import WEBSOCKET_CONTEXT, WebSocketRegistrar
@@ -20,9 +21,9 @@ from cortado.exceptions import ConfigurationError, StartupError
 from cortado.problems import INTERNAL_ERROR, Problem
 from cortado.routing.discovery import discover
 from cortado.settings import Settings
+from cortado.tasks import settle
 from cortado.web.rendering import RESPONSES, render_problem
 from cortado.websocket.registry import SessionRegistry
-from cortado.websocket.tasks import settle
 
 __all__ = ["Cortado"]
 
@@ -84,8 +85,11 @@ class Cortado:
         self._starting: asyncio.Task[Router] | None = None
         self._draining = False
         self._app: App = self._dispatch
-        for entry in reversed(tuple(middleware)):
+        entries = tuple(middleware)
+        for entry in reversed(entries):
             self._app = entry.cls(self._app, *entry.args, **entry.kwargs)
+        if entries:
+            self._app = Guarded(self._app, ErrorResponder(self.container, debug=debug))
 
     @property
     def routes(self) -> list[BaseRoute]:

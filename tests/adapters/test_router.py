@@ -118,14 +118,14 @@ async def test_wrong_method_is_405(errors: ErrorResponder) -> None:
     """A path that lacks the method is a 405 problem that lists all methods of the path."""
     routes: list[BaseRoute] = [route("/a/{x}"), route("/a/b", "PUT"), route("/a/{x}", "DELETE")]
     answer = await shown(errors, routes, "/a/b", "POST")
-    assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET, OPTIONS, PUT")
+    assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, OPTIONS, PUT")
     assert answer.json()["title"] == "Method Not Allowed"
 
 
 async def test_options_are_answered(errors: ErrorResponder) -> None:
     """OPTIONS lists the methods, unless it is mapped."""
     answer = await shown(errors, [route("/a"), route("/a", "POST")], "/a", "OPTIONS")
-    assert (answer.status, answer.headers, answer.body) == (204, {"allow": "GET, OPTIONS, POST"}, b"")
+    assert (answer.status, answer.headers, answer.body) == (204, {"allow": "GET, HEAD, OPTIONS, POST"}, b"")
     assert (await shown(errors, [route("/a", "OPTIONS", name="own")], "/a", "OPTIONS")).body == b"own"
 
 

@@ -1,5 +1,6 @@
 """Route definitions to Starlette routes with raw ASGI endpoints."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from cortado.container import NOT_READY, Container
 from cortado.head import Head
 from cortado.routing.definitions import RouteDefinition
 from cortado.settings import HttpSettings
+from cortado.tasks import was_cancelled
 from cortado.web.body import RequestBody
 from cortado.web.invocation import invoke, runs_on_loop
 from cortado.web.rendering import WITHOUT_BODY, Rendered, Renderer, Streamed
@@ -93,6 +95,12 @@ class HttpEndpoint:
                 return
         except ClientDisconnect:
             return
+        except asyncio.CancelledError as exc:
+            if was_cancelled():
+                raise
+            broken = RuntimeError("the handler waited for something that was cancelled")
+            broken.__cause__ = exc
+            response = await self._told(broken, exchange, controller)
         except Exception as exc:  # noqa: BLE001 - here, and nowhere else, a handler's exception becomes a response
             response = await self._told(exc, exchange, controller)
         if response is not None:

@@ -4,14 +4,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any
 from urllib.parse import quote
 
-from starlette.requests import Request
 from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 
 from cortado.adapters.asgi import AsgiTransport
 from cortado.adapters.errors import ErrorResponder
+from cortado.adapters.guarded import Guarded, call_of, doing
 from cortado.adapters.http import HttpEndpoint, send_rendered
-from cortado.binding.call import Call
-from cortado.head import Head
 from cortado.problems import MethodNotAllowed, NotFound
 from cortado.routing.table import RoutingTable
 from cortado.web.rendering import Rendered
@@ -65,11 +63,11 @@ class Router:
             if isinstance(route.endpoint, HttpEndpoint):
                 await route.app(scope, receive, send)
             else:
-                await self._guarded(route.app, scope, receive, send)
+                await Guarded(route.app, self._errors)(scope, receive, send)
         elif allowed:
             await self._refuse_method(allowed, scope, receive, send)
         elif (other := self._other(scope)) is not None:
-            await self._guarded(other.handle, scope, receive, send)
+            await Guarded(other.handle, self._errors)(scope, receive, send)
         elif (location := self._with_slash(scope)) is not None:
             await send_rendered(Rendered(307, [(b"location", location)], b""), scope, send)
         else:
@@ -82,7 +80,7 @@ class Router:
             _enter(scope, route, values)
             await route.app(scope, receive, send)
         elif (other := self._other(scope)) is not None:
-            await other.handle(scope, receive, send)
+            await Guarded(other.handle, self._errors)(scope, receive, send)
         else:
             transport = AsgiTransport(scope, receive, send)
             if await transport.asked():
@@ -90,41 +88,16 @@ class Router:
                 await transport.deny(told.status, told.headers, told.body)
 
     async def _refuse_method(self, allowed: set[str], scope: Scope, receive: Receive, send: Send) -> None:
-        allow = ", ".join(sorted(allowed | {"OPTIONS"}))
+        implied = {"OPTIONS", "HEAD"} if "GET" in allowed else {"OPTIONS"}
+        allow = ", ".join(sorted(allowed | implied))
         if scope["method"] == "OPTIONS":
             await send_rendered(Rendered(204, [(b"allow", allow.encode())], b""), scope, send)
             return
         error = MethodNotAllowed(f"allowed are {allow}", {"Allow": allow})
         await send_rendered(await self._told(error, scope, receive), scope, send)
 
-    async def _guarded(
-        self,
-        app: Callable[[Scope, Receive, Send], Awaitable[None]],
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        """Run what doesn't answer for its own exceptions, such as Starlette's `StaticFiles` with its 404."""
-        started = False
-
-        async def watched(event: Event) -> None:
-            nonlocal started
-            started = True
-            await send(event)
-
-        try:
-            await app(scope, receive, watched)
-        except Exception as exc:  # noqa: BLE001 - the outermost place of a foreign application
-            if started:
-                self._errors.report(exc, scope=scope, doing=_doing(scope))
-            else:
-                await send_rendered(await self._told(exc, scope, receive), scope, send)
-
     async def _told(self, exc: Exception, scope: Scope, receive: Receive) -> Rendered:
-        context = {Request: Request(scope, receive)} if scope["type"] == "http" else {}
-        return await self._errors.respond(
-            exc, Call(Head.of(scope), context), scope=scope, doing=_doing(scope)
-        )
+        return await self._errors.respond(exc, call_of(scope, receive), scope=scope, doing=doing(scope))
 
     def _other(self, scope: Scope) -> BaseRoute | None:
         for route in self._others:
@@ -151,10 +124,6 @@ def route_path(scope: Mapping[str, Any]) -> str:
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"", "/"}:
         path = path[len(root) :]
     return path or "/"
-
-
-def _doing(scope: Scope) -> str:
-    return f"{scope.get('method', 'WebSocket')} {scope['path']!r}"
 
 
 Routed = Route | WebSocketRoute

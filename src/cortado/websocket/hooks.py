@@ -6,8 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from cortado.tasks import settle, start
 from cortado.websocket.errors import SessionStateError, WebSocketDisconnect
-from cortado.websocket.tasks import settle, start
 
 __all__ = ["Callbacks", "call_hook", "wants_argument"]
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import anyio
 
 from cortado.problems import INTERNAL_ERROR, Problem
+from cortado.tasks import settle, settle_all, start, was_cancelled
 from cortado.websocket.close import CloseEvent, Initiator, cut_reason
 from cortado.websocket.errors import InvalidFrame, InvalidMessage
 from cortado.websocket.hooks import Callbacks, call_hook
@@ -21,7 +22,6 @@ from cortado.websocket.session import (
     current_session,
     is_own_end,
 )
-from cortado.websocket.tasks import settle, settle_all, start
 
 __all__ = ["Endpoint", "Handler", "run_session"]
 
@@ -309,9 +309,3 @@ class _Run:
                 )
                 break
         callbacks.finish()
-
-
-def was_cancelled() -> bool:
-    """Tell whether somebody has cancelled the running task, rather than what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from cortado.tasks import settle, settle_all
 from cortado.websocket.close import CloseEvent, Initiator, check_close_code, cut_reason
 from cortado.websocket.session import WebSocketSession
 from cortado.websocket.sweeper import Sweeper
-from cortado.websocket.tasks import settle, settle_all
 
 __all__ = ["SessionCounters", "SessionRegistry"]
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
-__all__ = ["settle", "settle_all", "start"]
+__all__ = ["settle", "settle_all", "start", "was_cancelled"]
 
 Waited = TypeVar("Waited", bound="asyncio.Future[Any]")
 
@@ -50,3 +50,9 @@ async def settle_all(tasks: "Collection[Waited]", timeout: float) -> "set[Waited
         except asyncio.CancelledError:
             continue
     return running
+
+
+def was_cancelled() -> bool:
+    """Tell whether somebody has cancelled the running task, rather than something that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
