@@ -8,11 +8,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from cortado.container.annotations import Names, enclosing_names
 from cortado.container.creation import Instances, within_creation
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
+from cortado.container.drawing import draw
 from cortado.container.errors import (
     AnnotationError,
     AsyncBeanError,
@@ -293,6 +294,18 @@ class Container:
             NoUniqueBeanError: There are several, and nothing prefers one of them.
         """
         return BeanResolver(self._find(bean, qualifier), self)
+
+    def graph(self, format: Literal["mermaid", "dot", "json"] = "mermaid") -> str:
+        """Return the beans, their scopes, and who holds whom, as text to be drawn; before the start too.
+
+        Beans come in the order of registration, and what a bean holds in the order of its parameters; `Lazy` ones are
+        dashed. What is wrong with the wiring is left out here; `validate` tells it.
+
+        Raises:
+            ConfigurationError: The format is none of those named.
+        """
+        plans, _ = self._wired().plans()
+        return draw([plan for name, plan in plans.items() if name not in self._own], format)
 
     def provider(self, name: str) -> OverridableProvider:
         """Return the dependency-injector provider of a bean.
