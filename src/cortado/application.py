@@ -19,7 +19,7 @@ from cortado.adapters.starlette import WEBSOCKET_CONTEXT, WebSocketRegistrar
 from cortado.container import Container
 from cortado.exceptions import ConfigurationError, StartupError
 from cortado.problems import INTERNAL_ERROR, Problem
-from cortado.routing.discovery import discover
+from cortado.routing.discovery import Discovery, discover
 from cortado.settings import Settings
 from cortado.tasks import settle
 from cortado.web.rendering import RESPONSES, render_problem
@@ -95,6 +95,15 @@ class Cortado:
     def routes(self) -> list[BaseRoute]:
         """The routes, as Starlette's objects; empty until the application has started."""
         return list(self._router.routes) if self._router is not None else []
+
+    def discover(self) -> Discovery:
+        """Read what the controllers map, and all that is wrong with it; creates nothing, and works before the start."""
+        return discover(
+            self.container,
+            http_context=HTTP_CONTEXT,
+            websocket_context=WEBSOCKET_CONTEXT,
+            responses=RESPONSES,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, one WebSocket or the lifespan."""
@@ -194,12 +203,7 @@ class Cortado:
 
     async def _build(self) -> Router:
         container = self.container
-        found = discover(
-            container,
-            http_context=HTTP_CONTEXT,
-            websocket_context=WEBSOCKET_CONTEXT,
-            responses=RESPONSES,
-        )
+        found = self.discover()
         problems = [*container.validate(), *found.problems]
         if problems:
             raise StartupError(problems)

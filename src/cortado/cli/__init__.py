@@ -2,7 +2,7 @@
 
 import click
 
-from cortado.cli import run
+from cortado.cli import beans, routes, run
 
 __all__ = ["main"]
 
@@ -14,3 +14,5 @@ def main() -> None:
 
 
 main.add_command(run.run)
+main.add_command(beans.beans)
+main.add_command(routes.routes)
