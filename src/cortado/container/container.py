@@ -61,7 +61,7 @@ class Container:
     """Beans: registered, checked together at start, created at first use, and ended in order at the stop.
 
     Args:
-        sources: Classes, factories, and names of packages to scan.
+        sources: Classes, factories, names of packages to scan, and dependency-injector containers.
         settings: The application's settings; injectable as `Settings`.
         allow_overriding: Whether a bean may take the name, and the place, of an earlier one.
         close_timeout: How long each finaliser, and each creation under way at the stop, may take, in seconds.
@@ -83,6 +83,8 @@ class Container:
     ) -> None:
         from dependency_injector.containers import DynamicContainer
 
+        from cortado.container.adoption import adopted, is_adoptable
+
         self.di = DynamicContainer()
         self.settings = Settings.of(settings)
         self._allow_overriding = allow_overriding
@@ -102,6 +104,9 @@ class Container:
         for source in sources:
             if isinstance(source, str):
                 self.scan(source)
+            elif is_adoptable(source):
+                for definition in adopted(source):
+                    self._add(definition)
             else:
                 self.register(source)
 
@@ -402,6 +407,8 @@ class Container:
             raise ContextClosedError(
                 f"bean {bean.definition.name!r} can't be had: the container is {self._state.value}{cure}"
             )
+        if bean.recipe.outside and bean.recipe.stale:
+            self._rebind()
         return bean.recipe
 
     def _get(self, bean: Bean) -> object:
@@ -495,7 +502,7 @@ class BeanResolver:
             ContextClosedError: The container isn't running.
         """
         recipe = self._bean.recipe
-        if recipe is not None and (instance := recipe.cell.instance) is not NOT_READY:
+        if recipe is not None and not recipe.outside and (instance := recipe.cell.instance) is not NOT_READY:
             return instance
         return self._container._get_if_ready(self._bean)
 

@@ -333,7 +333,8 @@ def _seen_from(recipe: Recipe, failed: Recipe, error: BeanCreationError) -> Bean
                 ways[needed] = [*ways[one], needed.definition.name]
                 queue.append(needed)
     for name in reversed(ways[failed][:-1]):
-        error = error.through(name)
+        if name != error.path[0]:  # a bean of an adopted container is one in two steps
+            error = error.through(name)
     return error
 
 

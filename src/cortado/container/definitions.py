@@ -44,6 +44,7 @@ class FactoryKind(enum.Enum):
     COROUTINE = "coroutine"
     GENERATOR = "generator"
     ASYNC_GENERATOR = "async generator"
+    PROVIDER = "provider"
 
     @property
     def awaits(self) -> bool:
@@ -96,7 +97,8 @@ class BeanDefinition:
     kind: FactoryKind
     """How an instance comes into being."""
     factory: Callable[..., Any]
-    """The class or function that is called; for a ready instance, a function that returns it."""
+    """The class or function that is called; for a ready instance, a function that returns it; for a bean of an adopted
+    container, what asks its provider."""
     location: str
     """Where it is defined, for messages: `module.QualName`."""
     stereotype: Stereotype | None = None

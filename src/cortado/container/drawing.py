@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cortado.container.definitions import BeanDefinition
+from cortado.container.definitions import BeanDefinition, FactoryKind
 from cortado.container.injection import name_of
 from cortado.container.wiring import Plan
 from cortado.exceptions import ConfigurationError
@@ -56,8 +56,8 @@ def _edges(plan: Plan) -> Iterator[Edge]:
     for argument in plan.arguments:
         kind = EdgeKind.LAZY if argument.lazy else EdgeKind.INJECTED
         yield from (Edge(holder.name, held, kind, argument.parameter) for held in argument.targets)
-    for held in holder.depends_on:
-        yield Edge(holder.name, held, EdgeKind.DEPENDS_ON)
+    kind = EdgeKind.INJECTED if holder.kind is FactoryKind.PROVIDER else EdgeKind.DEPENDS_ON
+    yield from (Edge(holder.name, held, kind) for held in holder.depends_on)
 
 
 def _mermaid(beans: Sequence[BeanDefinition], edges: Sequence[Edge]) -> str:

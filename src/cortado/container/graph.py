@@ -1,11 +1,11 @@
 """The beans of a running container and their recipes, which follow the overrides."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from cortado.container.definitions import BeanDefinition
+from cortado.container.definitions import BeanDefinition, FactoryKind
 from cortado.container.markers import Lazy
-from cortado.container.recipes import Foreign, Recipe
+from cortado.container.recipes import Foreign, Outsider, Provided, Recipe
 from cortado.container.wiring import Argument, Plan, Wiring, circles, dependencies_first
 
 __all__ = ["Bean", "Graph"]
@@ -69,6 +69,13 @@ class Graph:
         self._beans = beans
         self._lazy = lazy
         self._replacements: dict[object, Plan] = {}
+        self._adopted = {
+            bean: cast(Outsider, bean.definition.factory)
+            for bean in beans.values()
+            if bean.definition.kind is FactoryKind.PROVIDER
+        }
+        for outsider in self._adopted.values():
+            outsider.begin()
 
     def bind(self) -> None:
         """Put the recipes in force that the overrides of this moment ask for.
@@ -83,14 +90,23 @@ class Graph:
         recipes: dict[str, Recipe] = {}
         for name in dependencies_first(plans):
             recipes[name] = self._recipe(self._beans[name], plans[name], recipes)
-        live = {one for bean in self._beans.values() for one in bean.stand_ins}
+        live: set[object] = {one for bean in self._beans.values() for one in bean.stand_ins}
         self._replacements = {one: plan for one, plan in self._replacements.items() if one in live}
+        live |= {one for outsider in self._adopted.values() for one in outsider.overriding}
+        for bean, outsider in self._adopted.items():
+            if not bean.stand_ins:  # before the bean asks its provider again, which would ask the bean
+                outsider.restore()
         for name, bean in self._beans.items():
             bean.recipe = recipes[name]
             bean.recipes = {key: one for key, one in bean.recipes.items() if one.tokens <= live}
+        for bean, outsider in self._adopted.items():
+            if bean.stand_ins:
+                outsider.divert(bean.provider)
 
     def unbind(self) -> None:
         """Give up all recipes."""
+        for outsider in self._adopted.values():
+            outsider.restore()
         for bean in self._beans.values():
             bean.recipe = None
             bean.recipes = {}
@@ -115,10 +131,13 @@ class Graph:
     def _recipe(self, bean: Bean, plan: Plan, made: Mapping[str, Recipe]) -> Recipe:
         inputs = [made[name] for name in plan.needs]
         stand_in = bean.stand_ins[-1] if bean.stand_ins else None
-        key = (stand_in, *inputs)
+        outsider = self._adopted.get(bean) if stand_in is None else None
+        key = (stand_in if outsider is None else outsider.in_force, *inputs)
         known = bean.recipes.get(key)
         if known is None:
-            if stand_in is None or stand_in in self._replacements:
+            if outsider is not None:
+                known = Provided(bean.definition, inputs, outsider)
+            elif stand_in is None or stand_in in self._replacements:
                 known = Recipe(plan, inputs, self._lazy, stand_in)
             else:
                 known = Foreign(bean.definition, stand_in)

@@ -5,7 +5,7 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope
 from cortado.container.errors import AsyncBeanError, ContextClosedError
@@ -15,7 +15,7 @@ from cortado.container.stereotypes import Hook, HookKind
 from cortado.container.wiring import Argument, Plan
 from cortado.metadata import own_record
 
-__all__ = ["NOT_READY", "Built", "Cell", "Recipe", "at_once"]
+__all__ = ["NOT_READY", "Built", "Cell", "Foreign", "Outsider", "Provided", "Recipe", "Step", "at_once"]
 
 logger = logging.getLogger("cortado.container")
 
@@ -61,6 +61,50 @@ class Hooked:
     pre_destroy: tuple[str, ...]
 
 
+class Outsider(Protocol):
+    """What is needed of a provider that belongs to an adopted container."""
+
+    @property
+    def in_force(self) -> object:
+        """The provider that answers: this one, or its user's override."""
+        ...
+
+    @property
+    def overriding(self) -> frozenset[object]:
+        """The user's override in force, if there is one."""
+        ...
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it makes what it returns once."""
+        ...
+
+    @property
+    def opens(self) -> bool:
+        """Whether it opens a resource now that is ours to close."""
+        ...
+
+    def __call__(self) -> object:
+        """Return the bean, or what has to be awaited for it."""
+        ...
+
+    def ending(self) -> tuple[Step, ...]:
+        """Return what closes that which has been opened now."""
+        ...
+
+    def begin(self) -> None:
+        """Begin a life of the container."""
+        ...
+
+    def divert(self, bean: object, /) -> None:
+        """Have the adopted container get what stands in for the bean."""
+        ...
+
+    def restore(self) -> None:
+        """Take `divert` back."""
+        ...
+
+
 NO_HOOKS: Final = Hooked(object, (), ())
 
 
@@ -80,6 +124,7 @@ class Recipe:
         "inputs",
         "may_await",
         "must_await",
+        "outside",
         "tokens",
     )
 
@@ -105,6 +150,10 @@ class Recipe:
         self.tokens: frozenset[object] = frozenset().union(
             *(one.tokens for one in inputs), () if token is None else (token,)
         )
+        self.outside: dict[Outsider, object] = {}
+        """What was in force, when this recipe was made, of the providers of adopted containers that it reaches."""
+        for one in inputs:
+            self.outside.update(one.outside)
         self._hooked = NO_HOOKS
         self._inputs = dict(zip(plan.needs, inputs, strict=True))
         self._arguments = [(one, lazy(one) if one.lazy else None) for one in plan.arguments]
@@ -113,6 +162,11 @@ class Recipe:
     def ready(self) -> bool:
         """Whether the instance exists."""
         return self.cell.instance is not NOT_READY
+
+    @property
+    def stale(self) -> bool:
+        """Whether an override in an adopted container asks for another recipe."""
+        return any(provider.in_force is not known for provider, known in self.outside.items())
 
     async def build(self, value_of: Callable[["Recipe"], Awaitable[object]]) -> Built:
         """Create an instance, with `value_of` supplying those it needs, and run its `post_construct` hooks.
@@ -182,8 +236,39 @@ class Foreign(Recipe):
 
     async def build(self, value_of: Callable[[Recipe], Awaitable[object]]) -> Built:  # noqa: ARG002 - it needs none
         """Return what the provider returns, awaited where it has to be."""
-        result = self._provider()
-        return Built(await asyncio.shield(result) if asyncio.isfuture(result) else await _settled(result), ())
+        return Built(await _answer(self._provider), ())
+
+
+class Opened(Recipe):
+    """The first request to a provider that keeps what it makes, and the end of the resource that it opens."""
+
+    __slots__ = ("_provider",)
+
+    def __init__(self, definition: BeanDefinition, inputs: Sequence[Recipe], provider: Outsider) -> None:
+        super().__init__(Plan(definition), (), _no_lazy)
+        self.inputs, self.cached = tuple(inputs), True
+        self.must_await, self.may_await = False, True
+        self._provider = provider
+
+    async def build(self, value_of: Callable[[Recipe], Awaitable[object]]) -> Built:  # noqa: ARG002 - they are there
+        """Ask the provider, whose own inputs are open; what cancels this cancels the opening of a resource, too."""
+        opens = self._provider.opens
+        value = await _settled(self._provider()) if opens else await _answer(self._provider)
+        return Built(value, self._provider.ending())
+
+
+class Provided(Foreign):
+    """A bean of an adopted container: opened once, where that matters, and then asked for at each request."""
+
+    __slots__ = ()
+
+    def __init__(self, definition: BeanDefinition, inputs: Sequence[Recipe], provider: Outsider) -> None:
+        super().__init__(definition, provider)
+        self.tokens = frozenset().union(provider.overriding, *(one.tokens for one in inputs))
+        self.outside = {provider: provider.in_force}
+        for one in inputs:
+            self.outside.update(one.outside)
+        self.inputs = (Opened(definition, inputs, provider),) if provider.keeps else tuple(inputs)
 
 
 CLOSED_BY_METHOD = (FactoryKind.FUNCTION, FactoryKind.COROUTINE)
@@ -245,6 +330,12 @@ def _hooks(cls: type, kind: HookKind) -> tuple[str, ...]:
                 if hooks is not None and hooks.kind is kind:
                     found[name] = None
     return tuple(found)
+
+
+async def _answer(provider: Callable[[], object]) -> object:
+    """Return what a provider returns; a future may be others' too, so no cancellation may reach it."""
+    result = provider()
+    return await asyncio.shield(result) if asyncio.isfuture(result) else await _settled(result)
 
 
 async def _settled(result: object) -> object:

@@ -11,7 +11,15 @@ from cortado.container.stereotypes import BeanMark, Mark
 from cortado.exceptions import ConfigurationError
 from cortado.metadata import own_record, records_of
 
-__all__ = ["bean_methods", "define_class", "define_factory", "define_instance", "factory_kind", "location_of"]
+__all__ = [
+    "bean_methods",
+    "define_class",
+    "define_factory",
+    "define_instance",
+    "factory_kind",
+    "location_of",
+    "stereotype_of",
+]
 
 
 def define_class(cls: type, options: Options) -> BeanDefinition:
@@ -52,7 +60,7 @@ def define_factory(
         kind=kind,
         factory=function,
         location=location_of(function),
-        stereotype=_stereotype_of(made),
+        stereotype=stereotype_of(made),
         names=names,
         owner=owner,
     )
@@ -68,7 +76,7 @@ def define_instance(instance: object, as_type: Any = None, name: str | None = No
         kind=FactoryKind.INSTANCE,
         factory=lambda: instance,
         location=location_of(cls),
-        stereotype=_stereotype_of(cls),
+        stereotype=stereotype_of(cls),
     )
 
 
@@ -105,7 +113,7 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().lstrip("_")
 
 
-def _stereotype_of(made: Any) -> Stereotype | None:
+def stereotype_of(made: Any) -> Stereotype | None:
     """Return the stereotype that a class brings along, though its bean is made by somebody else."""
     return _merged(made).stereotype if isinstance(made, type) else None
 

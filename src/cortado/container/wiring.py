@@ -145,7 +145,7 @@ class Wiring:
 
     def _parameters(self, definition: BeanDefinition) -> tuple[Parameter, ...]:
         factory = definition.factory
-        if definition.kind is FactoryKind.INSTANCE:
+        if definition.kind in (FactoryKind.INSTANCE, FactoryKind.PROVIDER):
             return ()
         if not isinstance(factory, type):
             method = definition.owner is not None
