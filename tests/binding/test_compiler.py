@@ -84,8 +84,8 @@ class Controller:
 @pytest.mark.parametrize(
     ("method", "words"),
     [
-        ("no_annotation", "has no annotation; write where it comes from, for example page: QueryParam[str]"),
-        ("unmarked", "int is no path variable, no bean and nothing that the scope provides; mark it"),
+        ("no_annotation", "or where it comes from, for example page: QueryParam[str]"),
+        ("unmarked", "int is no path variable, no bean and nothing that is given here; mark it"),
         ("leftovers", "collects what is left over"),
         ("two_sources", "markers of several sources"),
         ("inner_marker", "put the whole type into the marker"),

@@ -15,6 +15,8 @@ from cortado.container import (
     controller,
     controller_advice,
     fallback,
+    lazy,
+    order,
     primary,
     prototype,
     repository,
@@ -117,6 +119,8 @@ def test_wrong_targets():
     """A stereotype decorates classes, `@bean` functions."""
     with pytest.raises(ConfigurationError, match="@service decorates a class"):
         service(lambda: None)
+    with pytest.raises(ConfigurationError, match=r"a path as @request_mapping\(\.\.\.\)"):
+        service("/path")
     with pytest.raises(ConfigurationError, match="@bean decorates a method"):
         bean(int)
 
@@ -146,3 +150,14 @@ def test_prototype_generator():
 
     with pytest.raises(ConfigurationError, match="nothing would ever resume it"):
         Container(Config)
+
+
+@pytest.mark.parametrize(("decorator", "example"), [(order, "@order(1)"), (lazy, "@lazy(False)")])
+def test_decorators_that_forgot_their_argument(decorator, example):
+    """Written bare, a decorator that needs a value says how it is written."""
+    with pytest.raises(ConfigurationError) as wrong:
+
+        @decorator
+        class Bare: ...
+
+    assert example in str(wrong.value)

@@ -166,6 +166,15 @@ def test_missing():
     assert "did you mean: Strobe?" in str(problem)
 
 
+def test_missing_class():
+    """A type that nothing comes near to is an error that says how to register it."""
+
+    class Needy:
+        def __init__(self, missing: bytes) -> None: ...
+
+    assert "fix: name a class of this type among the sources" in str(the_problem(Needy))
+
+
 def test_missing_qualifier():
     """A qualifier that no bean has is an error that names those there are."""
 

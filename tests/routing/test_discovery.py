@@ -2,7 +2,7 @@ import textwrap
 import types
 from collections.abc import AsyncIterator, Callable
 from functools import cache, partialmethod, wraps
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import pytest
 from pydantic import BaseModel
@@ -458,3 +458,40 @@ def test_mapped_object_that_is_no_method(wrap: Callable[[Any], Any]) -> None:
         get_mapping("/value")(vars(Odd)["value"])
     (problem,) = problems_of(Odd)
     assert "Odd.value is mapped but is a" in problem
+
+
+def test_a_websocket_handler_returns_nothing() -> None:
+    """A handler that says it returns something is told where that goes; one that returns None or never is fine."""
+
+    @rest_controller
+    class Returning:
+        @websocket_mapping("/a")
+        async def text(self, session: Session) -> str: ...
+
+        @websocket_mapping("/b")
+        async def nothing(self, session: Session) -> None: ...
+
+        @websocket_mapping("/c")
+        async def never(self, session: Session) -> NoReturn: ...
+
+        @websocket_mapping("/d")
+        async def unsaid(self, session: Session): ...  # type: ignore[no-untyped-def]
+
+    found = found_in(Returning)
+
+    assert [one.attribute for one in found.websocket] == ["nothing", "never", "unsaid"]
+    (problem,) = found.problems
+    assert "returns str, which goes nowhere; send it" in str(problem)
+
+
+def test_a_method_without_self() -> None:
+    """A mapped method that takes nothing at all is named at start."""
+
+    @rest_controller
+    class Selfless:
+        @get_mapping("/a")
+        async def nothing() -> None: ...  # type: ignore[misc]
+
+    (problem,) = problems_of(Selfless)
+    assert "Selfless.nothing" in problem
+    assert "has no self" in problem

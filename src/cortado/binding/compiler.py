@@ -194,8 +194,10 @@ class _Compiler:
             body = f" (the body is already taken by {self._body_taken_by!r})"
         else:
             body = f", Body[{kind}] for the body"
+        given = ", ".join(sorted(spell(one) for one in self._context))
+        provided = f"nothing that is given here ({given})" if given else "nothing that is given here"
         return (
-            f"can't be bound: {kind} is no path variable, no bean and nothing that the scope provides; "
+            f"can't be bound: {kind} is no path variable, no bean and {provided}; "
             f"mark it, for example QueryParam[{kind}] for the query{body}, or register a bean of this type"
         )
 
@@ -205,7 +207,8 @@ def _check_readable(argument: Argument) -> None:
         raise _NotBindable("collects what is left over, and nothing is; name each parameter")
     if argument.annotation is ABSENT:
         raise _NotBindable(
-            f"has no annotation; write where it comes from, for example {argument.name}: QueryParam[str]"
+            f"has no annotation; write its type, such as that of the session or of a bean, or where it comes from, "
+            f"for example {argument.name}: QueryParam[str]"
         )
     if isinstance(argument.annotation, Unreadable):
         raise _NotBindable(

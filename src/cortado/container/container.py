@@ -131,7 +131,8 @@ class Container:
             self._add_factory(source, options)
         else:
             raise ConfigurationError(
-                f"{source!r} can't be a source of beans; give a class, a factory, or the name of a package"
+                f"{source!r} can't be a source of beans; give a class, a factory, or the name of a package, "
+                "or hand over an object with register_instance()"
             )
 
     def register_instance(self, instance: object, as_type: Any = None, name: str | None = None) -> None:

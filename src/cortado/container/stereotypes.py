@@ -138,7 +138,10 @@ class StereotypeDecorator:
 
         def decorate(cls: Class) -> Class:
             if not isinstance(cls, type):
-                raise ConfigurationError(f"@{self._stereotype.value} decorates a class, not {cls!r}")
+                raise ConfigurationError(
+                    f"@{self._stereotype.value} decorates a class, not {cls!r}; "
+                    "write a bean's name as name=..., and a path as @request_mapping(...) below it"
+                )
             attach(cls, Mark(read, self._stereotype, enclosing_names(cls)))
             return cls
 
@@ -202,13 +205,20 @@ def fallback(target: Target) -> Target:
     return _mark(target, Options(fallback=True))
 
 
+def _check_argument(name: str, value: object, kind: type, example: str) -> None:
+    if not isinstance(value, kind):
+        raise ConfigurationError(f"@{name} takes {kind.__name__}, not {value!r}; write {example}")
+
+
 def order(value: int) -> Callable[[Target], Target]:
     """Set the place in injected lists; lower is earlier."""
+    _check_argument("order", value, int, "@order(1)")
     return _marker(Options(order=value))
 
 
 def lazy(value: bool) -> Callable[[Target], Target]:
     """Say when the bean is created: `@lazy(False)` at start, else at first use."""
+    _check_argument("lazy", value, bool, "@lazy(False)")
     return _marker(Options(lazy=value))
 
 

@@ -200,6 +200,8 @@ class Wiring:
         if near:
             module = self._registered[near[0]][0].__module__
             yield f"did you mean: {near[0]}?" if near[0] != name else f"did you mean: {module}.{name}?"
+        elif qualifier is None and isinstance(requested, type):
+            yield "fix: name a class of this type among the sources, or a configuration with a @bean method for it"
 
 
 def classes_by_name(definitions: Iterable[BeanDefinition]) -> Names:

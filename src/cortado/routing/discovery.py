@@ -3,15 +3,15 @@
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import FunctionType
-from typing import Any
+from types import FunctionType, NoneType
+from typing import Any, Never, NoReturn
 
 from cortado.binding.compiler import BodyRule, compile_plan
 from cortado.binding.converters import NotConvertible
 from cortado.binding.errors import SignatureError
 from cortado.binding.plan import BindingPlan
 from cortado.binding.results import Serialize, compile_serializer
-from cortado.binding.signature import Signature, Unreadable, read_signature
+from cortado.binding.signature import ABSENT, Signature, Unreadable, read_signature
 from cortado.binding.types import members_of, specialised, spell
 from cortado.container import BeanDefinition, Container, Stereotype
 from cortado.container.matching import variables_of
@@ -34,6 +34,8 @@ __all__ = ["Discovery", "discover"]
 
 CONTROLLERS = frozenset({Stereotype.REST_CONTROLLER, Stereotype.CONTROLLER})
 HOOKS = ("on_disconnect", "on_hard_close")
+NOTHING = (ABSENT, None, NoneType, NoReturn, Never, Any, object)
+"""What a WebSocket handler may be said to return."""
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -169,7 +171,11 @@ class _Reader:
         template: PathTemplate,
         handlers: tuple[ExceptionHandlerDefinition, ...],
     ) -> None:
-        checked = self._noting(_check_path, method, template), self._noting(_check_coroutine, method)
+        checked = (
+            self._noting(_check_path, method, template),
+            self._noting(_check_coroutine, method),
+            self._noting(_check_returns_nothing, method),
+        )
         plan = self._plan(method, self.websocket_context, template, BodyRule.NONE)
         if plan is None or not self._noting(_check_session, method, plan, self.websocket_context):
             return
@@ -282,6 +288,16 @@ def _check_coroutine(method: _Method) -> None:
         raise MappingError(
             method.where, "handles a WebSocket but is no coroutine; write async def, without yield"
         )
+
+
+def _check_returns_nothing(method: _Method) -> None:
+    returns = method.signature.returns
+    if isinstance(returns, Unreadable) or returns in NOTHING:
+        return
+    raise MappingError(
+        method.where,
+        f"handles a WebSocket and returns {spell(returns)}, which goes nowhere; send it and return None",
+    )
 
 
 def _check_session(method: _Method, plan: BindingPlan, context: frozenset[Any]) -> None:

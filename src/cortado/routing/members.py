@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import CO_VARARGS
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -66,7 +67,10 @@ def mapped_members(owner: type) -> tuple[list[Member], list[MappingError]]:
     for kind in reversed(owner.__mro__):
         for attribute, value in vars(kind).items():
             if isinstance(value, FunctionType) and _is_mapped(value):
-                members[attribute] = Member(attribute, value, kind)
+                if _takes_self(value):
+                    members[attribute] = Member(attribute, value, kind)
+                else:
+                    problems.append(_without_self(owner, attribute))
             elif attribute in members:
                 del members[attribute]
                 if value is not None:
@@ -74,11 +78,7 @@ def mapped_members(owner: type) -> tuple[list[Member], list[MappingError]]:
             elif isinstance(value, staticmethod | classmethod) and (
                 _is_mapped(value) or _is_mapped(value.__func__)
             ):
-                problems.append(
-                    MappingError(
-                        qualified(owner, attribute), "is mapped but has no self; make it a plain method"
-                    )
-                )
+                problems.append(_without_self(owner, attribute))
             elif _is_mapped(value) or (isinstance(value, property) and _is_mapped(value.fget)):
                 made = type(value).__name__
                 problems.append(
@@ -88,6 +88,18 @@ def mapped_members(owner: type) -> tuple[list[Member], list[MappingError]]:
                     )
                 )
     return list(members.values()), problems
+
+
+def _takes_self(function: FunctionType) -> bool:
+    code = function.__code__
+    return code.co_argcount > 0 or bool(code.co_flags & CO_VARARGS)
+
+
+def _without_self(owner: type, attribute: str) -> MappingError:
+    return MappingError(
+        qualified(owner, attribute),
+        "is mapped but has no self; make it a plain method: def name(self)",
+    )
 
 
 def plain_members(owner: type) -> dict[str, object]:

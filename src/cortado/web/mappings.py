@@ -27,6 +27,9 @@ def request_mapping(path: str) -> Callable[[Controller], Controller]:
 
     It is joined with the path of each mapping with exactly one `/` between. A subclass that has none of its own
     takes the nearest base class's.
+
+    Raises:
+        TypeError: The path is no text, as where the decorator is written without parentheses.
     """
     _check_text(path, "request_mapping")
 
@@ -46,6 +49,9 @@ def get_mapping(path: str = "", *, status_code: int | None = None) -> Callable[[
     Args:
         path: The path below the controller's `request_mapping`, with variables such as `{id}` or `{id:int}`.
         status_code: The status of the response; by default 200, or 204 where nothing is returned.
+
+    Raises:
+        TypeError: The path is no text, as where the decorator is written without parentheses.
     """
     return _mapping("GET", path, status_code)
 
@@ -92,6 +98,9 @@ def exception_handler(
     Args:
         types: The exceptions, subclasses included.
         status_code: The status of the response; by default the exception's own where it is an `HTTPError`, else 500.
+
+    Raises:
+        TypeError: No exception class is given, or something else.
     """
     if not types or not all(_is_exception(kind) for kind in types):
         raise TypeError("exception_handler takes exception classes; write @exception_handler(NotFound)")

@@ -136,7 +136,10 @@ class _Run:
     def returned(self) -> None:
         if self.session.accepted:
             self.session._end(CloseEvent(1000))
-        else:
+        elif self.session.close_event is None:
+            logger.info(
+                "The handler of %s returned before accept(): the client is refused with 403", self.session
+            )
             self.session._refuse(Refusal.of(Problem(403)))
 
     async def failed(self, error: Exception) -> None:

@@ -20,6 +20,9 @@ def websocket_mapping(path: str = "", *, subprotocols: Sequence[str] = ()) -> Ca
     Args:
         path: The path below the controller's `request_mapping`, with variables such as `{room}`.
         subprotocols: The subprotocols that the endpoint speaks, the preferred one first.
+
+    Raises:
+        TypeError: The path is no text, as where the decorator is written without parentheses.
     """
     if not isinstance(path, str):
         raise TypeError("websocket_mapping takes a path; write @websocket_mapping() when there is none")

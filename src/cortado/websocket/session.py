@@ -403,7 +403,8 @@ class WebSocketSession:
         """Send a text message.
 
         For the session's own handler, its tasks and hooks: waits for the wire, at most `send_timeout`. For everybody
-        else: never waits for this peer and never raises for its state.
+        else: never waits for this peer and never raises for its state. After a cancellation nobody knows whether the
+        message was sent.
 
         Returns:
             True when the message was sent or queued; False when it was not, because the session is ending or over
@@ -412,13 +413,18 @@ class WebSocketSession:
         Raises:
             WebSocketDisconnect: The session has ended. Only its own code sees this.
             SessionStateError: `accept()` was not called. Only its own code sees this.
+            TypeError: The data isn't text.
         """
         if not isinstance(data, str):
             raise TypeError(f"send_text() takes a str, not {type(data).__name__}")
         return await self._send(data)
 
     async def send_bytes(self, data: bytes) -> bool:
-        """Send a binary message; otherwise as `send_text()`."""
+        """Send a binary message; otherwise as `send_text()`.
+
+        Raises:
+            TypeError: The data isn't bytes, a bytearray or a memoryview.
+        """
         if not isinstance(data, bytes):
             if not isinstance(data, bytearray | memoryview):
                 raise TypeError(f"send_bytes() takes bytes, not {type(data).__name__}")
