@@ -47,13 +47,14 @@ class Cortado:
     Args:
         sources: Classes, packages to scan, dependency-injector containers, or one `Container` registered by hand.
         settings: Limits and times; a `Settings` or a mapping of the same shape. A `Container` brings its own.
+        profiles: The active profiles of the beans; "default" where there are none. A `Container` brings its own.
         debug: Whether clients are told what an unexpected exception says. Never in production.
         middleware: Starlette's `Middleware` entries, the outermost first.
         routes: Further Starlette routes, such as a `Mount`; mapped paths come before them.
         hard_disconnect_message: The text of a hard close that names none.
 
     Raises:
-        ConfigurationError: A setting is unknown or out of range, or stands beside a `Container`.
+        ConfigurationError: A setting is unknown or out of range; or settings or profiles stand beside a `Container`.
         ContainerError: A source can't be registered.
     """
 
@@ -61,12 +62,13 @@ class Cortado:
         self,
         *sources: Any,
         settings: Settings | Mapping[str, Any] | None = None,
+        profiles: Iterable[str] = (),
         debug: bool = False,
         middleware: Iterable[Middleware] = (),
         routes: Iterable[BaseRoute] = (),
         hard_disconnect_message: str | None = None,
     ) -> None:
-        self.container = _container(sources, settings)
+        self.container = _container(sources, settings, profiles)
         """The beans."""
         self.settings = self.container.settings
         """The settings in force; a bean, too."""
@@ -233,12 +235,18 @@ class Cortado:
         await router(scope, receive, send)
 
 
-def _container(sources: tuple[Any, ...], settings: Settings | Mapping[str, Any] | None) -> Container:
+def _container(
+    sources: tuple[Any, ...], settings: Settings | Mapping[str, Any] | None, profiles: Iterable[str]
+) -> Container:
     if len(sources) != 1 or not isinstance(sources[0], Container):
-        return Container(*sources, settings=settings)
+        return Container(*sources, settings=settings, profiles=profiles)
     if settings is not None:
         raise ConfigurationError(
             "the container has settings of its own; give these to it: Container(settings=...)"
+        )
+    if profiles:
+        raise ConfigurationError(
+            "the container has profiles of its own; give these to it: Container(profiles=...)"
         )
     return sources[0]
 

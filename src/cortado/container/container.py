@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack, overload
+from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from cortado.container.annotations import Names, enclosing_names
 from cortado.container.creation import Instances, within_creation
@@ -26,6 +26,7 @@ from cortado.container.errors import (
 from cortado.container.graph import Bean, Graph, OverridableProvider
 from cortado.container.injection import name_of
 from cortado.container.markers import Lazy
+from cortado.container.profiles import active_profiles
 from cortado.container.recipes import NOT_READY, Recipe, shaped
 from cortado.container.registration import (
     bean_methods,
@@ -36,6 +37,7 @@ from cortado.container.registration import (
     location_of,
 )
 from cortado.container.scanner import scan
+from cortado.container.selection import select
 from cortado.container.stereotypes import BeanOptions, read_options
 from cortado.container.teardown import report, uninterrupted
 from cortado.container.wiring import Argument, Wiring, classes_by_name
@@ -63,11 +65,14 @@ class Container:
     Args:
         sources: Classes, factories, names of packages to scan, and dependency-injector containers.
         settings: The application's settings; injectable as `Settings`.
+        profiles: The active profiles; "default" where there are none.
         allow_overriding: Whether a bean may take the name, and the place, of an earlier one.
         close_timeout: How long each finaliser, and each creation under way at the stop, may take, in seconds.
 
     Attributes:
-        di: The dependency-injector container underneath, with one provider for each bean.
+        di: The dependency-injector container underneath, with one provider for each bean; what profiles and conditions
+            exclude is gone from it when the container has started.
+        profiles: The active profiles.
 
     Raises:
         ConfigurationError: A source or an option is none of those allowed.
@@ -78,6 +83,7 @@ class Container:
         self,
         *sources: Any,
         settings: Settings | Mapping[str, Any] | None = None,
+        profiles: Iterable[str] = (),
         allow_overriding: bool = False,
         close_timeout: float = 10.0,
     ) -> None:
@@ -85,13 +91,17 @@ class Container:
 
         from cortado.container.adoption import adopted, is_adoptable
 
-        self.di = DynamicContainer()
         self.settings = Settings.of(settings)
+        self.profiles = active_profiles(profiles)
+        self.di = DynamicContainer()
         self._allow_overriding = allow_overriding
         self._close_timeout = close_timeout
         self._state = State.NEW
+        self._registered: dict[tuple[str, object], Bean] = {}
+        self._names: set[str] = set()
         self._beans: dict[str, Bean] = {}
         self._registration_problems: list[ContainerError] = []
+        self._problems: list[ContainerError] = []
         self._wiring: Wiring | None = None
         self._graph: Graph | None = None
         self._instances = Instances(close_timeout)
@@ -100,7 +110,7 @@ class Container:
         self._closing: asyncio.Task[None] | None = None
         for own, name in ((self, "cortado_container"), (self.settings, "cortado_settings")):
             self._add(define_instance(own, name=name))
-        self._own = frozenset(self._beans)
+        self._own = frozenset(name for name, _ in self._registered)
         for source in sources:
             if isinstance(source, str):
                 self.scan(source)
@@ -167,7 +177,7 @@ class Container:
     def validate(self) -> list[ContainerError]:
         """Return everything that would keep the container from starting; creates nothing."""
         _, wrong = self._wired().plans()
-        return [*self._registration_problems, *wrong]
+        return [*self._problems, *wrong]
 
     async def start(self) -> None:
         """Check all beans together, and create those with `lazy=False`, in the order of registration.
@@ -184,7 +194,7 @@ class Container:
             if self._state is State.RUNNING:
                 return
             plans, wrong = self._wired().plans()
-            problems = [*self._registration_problems, *wrong]
+            problems = [*self._problems, *wrong]
             if problems:
                 raise StartupError(problems)
             self._instances = Instances(self._close_timeout)
@@ -278,6 +288,7 @@ class Container:
 
     def definitions(self) -> tuple[BeanDefinition, ...]:
         """Return what is known of the registered beans in the order of registration; before the start too."""
+        self._wired()
         return tuple(bean.definition for name, bean in self._beans.items() if name not in self._own)
 
     def definition(self, name: str) -> BeanDefinition:
@@ -319,7 +330,7 @@ class Container:
         Raises:
             NoSuchBeanError: There is none of this name.
         """
-        return _provider(self._beans[self._wired().named(name).name])
+        return _provider(self._find(name, None))
 
     @contextmanager
     def override(self, bean: Any, replacement: Any, qualifier: str | None = None) -> Iterator[None]:
@@ -362,7 +373,7 @@ class Container:
     def _add_factory(
         self, function: Callable[..., Any], options: BeanOptions, owner: str | None = None
     ) -> None:
-        registered: Names = classes_by_name(bean.definition for bean in self._beans.values())
+        registered: Names = classes_by_name(one.definition for one in self._registered.values())
         try:
             self._add(define_factory(function, read_options(options), registered, owner))
         except AnnotationError as error:
@@ -371,31 +382,47 @@ class Container:
     def _add(self, definition: BeanDefinition) -> None:
         from cortado.container.providers import BeanProvider
 
-        known = self._beans.get(definition.name)
-        if known is not None and known.definition.factory is definition.factory:
-            return
-        if known is not None and not self._allow_overriding:
-            first, second = known.definition.location, definition.location
-            self._registration_problems.append(DuplicateBeanError(definition.name, first, second))
+        name, key = definition.name, (definition.name, definition.factory)
+        if key in self._registered:
             return
         self._wiring = None
-        bean = self._beans[definition.name] = Bean(definition)
-        bean.provider = BeanProvider(definition.name, functools.partial(self._provide, bean), self._rebind)
-        self.di.set_provider(self._provider_name(definition.name, known), bean.provider)
-
-    def _provider_name(self, name: str, replaced: Bean | None) -> str:
-        """Return a name that isn't one of dependency-injector's own, nor in use by another bean."""
-        while hasattr(self.di, name):
-            held: object = self.di.providers.get(name)
-            if replaced is not None and held is replaced.provider:
-                break
-            name += "_"
-        return name
+        bean = self._registered[key] = Bean(definition)
+        bean.provider = BeanProvider(name, functools.partial(self._provide, bean), self._rebind)
+        if name not in self._names:
+            self._names.add(name)
+            self.di.set_provider(self._provider_name(name), bean.provider)
 
     def _wired(self) -> Wiring:
         if self._wiring is None:
-            self._wiring = Wiring(bean.definition for bean in self._beans.values())
+            chosen = select((one.definition for one in self._registered.values()), self)
+            self._choose(chosen.included)
+            self._wiring = Wiring((one.definition for one in self._beans.values()), chosen.excluded)
         return self._wiring
+
+    def _choose(self, included: Iterable[BeanDefinition]) -> None:
+        """Let some of what is registered be the beans, one for each name."""
+        from cortado.container.providers import BeanProvider
+
+        beans: dict[str, Bean] = {}
+        self._problems = [*self._registration_problems]
+        for definition in included:
+            known = beans.get(definition.name)
+            if known is None or self._allow_overriding:
+                beans[definition.name] = self._registered[definition.name, definition.factory]
+            else:
+                first, second = known.definition.location, definition.location
+                self._problems.append(DuplicateBeanError(definition.name, first, second))
+        self._beans = beans
+        for name in tuple(self.di.providers):
+            delattr(self.di, name)
+        for name, bean in beans.items():
+            self.di.set_provider(self._provider_name(name), cast(BeanProvider, bean.provider))
+
+    def _provider_name(self, name: str) -> str:
+        """Return a name that isn't one of dependency-injector's own, nor in use by another bean."""
+        while hasattr(self.di, name):
+            name += "_"
+        return name
 
     def _find(self, bean: Any, qualifier: str | None) -> Bean:
         wiring = self._wired()

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cortado.container.conditions import Condition
+
 __all__ = ["BeanDefinition", "FactoryKind", "Options", "Scope", "Stereotype"]
 
 
@@ -70,9 +72,10 @@ class Options:
     lazy: bool | None = None
     as_type: Any = None
     depends_on: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
     def merged(self, later: "Options") -> "Options":
-        """Return these options with those that `later` says on top; qualifiers and dependencies add up."""
+        """Return these options with those that `later` says on top; qualifiers, dependencies, conditions add up."""
         return Options(
             name=self.name if later.name is None else later.name,
             scope=self.scope if later.scope is None else later.scope,
@@ -83,6 +86,7 @@ class Options:
             lazy=self.lazy if later.lazy is None else later.lazy,
             as_type=self.as_type if later.as_type is None else later.as_type,
             depends_on=tuple(dict.fromkeys((*self.depends_on, *later.depends_on))),
+            conditions=(*self.conditions, *later.conditions),
         )
 
 
@@ -117,6 +121,8 @@ class BeanDefinition:
     """Created at first use; False creates it at start."""
     depends_on: tuple[str, ...] = ()
     """Names of beans that must exist first although they aren't injected."""
+    conditions: tuple[Condition, ...] = ()
+    """What has to hold, all of it, for the bean to be part of the application."""
     owner: str | None = None
     """For a `@bean` method: the name of the configuration bean it is called on."""
     names: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -160,6 +160,7 @@ def _definition(
         order=options.order or 0,
         lazy=options.lazy is not False,
         depends_on=options.depends_on,
+        conditions=options.conditions,
         owner=owner,
         names=names or {},
     )

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from cortado.container.annotations import enclosing_names
+from cortado.container.conditions import OnProfile
 from cortado.container.definitions import Options, Scope, Stereotype
+from cortado.container.profiles import ProfileExpression
 from cortado.exceptions import ConfigurationError
 from cortado.metadata import attach
 
@@ -28,6 +30,7 @@ __all__ = [
     "post_construct",
     "pre_destroy",
     "primary",
+    "profile",
     "prototype",
     "read_options",
     "repository",
@@ -59,6 +62,8 @@ class BeanOptions(TypedDict, total=False):
     """False creates the bean at start instead of at first use."""
     as_type: Any
     """The type under which the bean is found, instead of its class or return annotation."""
+    profile: str
+    """The profiles in which the bean exists, as an expression: `"dev & !cloud | test"`."""
 
 
 class HookKind(enum.Enum):
@@ -112,6 +117,7 @@ def read_options(given: BeanOptions) -> Options:
         order=given.get("order"),
         lazy=given.get("lazy"),
         as_type=given.get("as_type"),
+        conditions=(_on_profile(given["profile"]),) if "profile" in given else (),
     )
 
 
@@ -237,6 +243,15 @@ def depends_on(*names: str) -> Callable[[Target], Target]:
     return _marker(Options(depends_on=_words("depends_on", names)))
 
 
+def profile(expression: str) -> Callable[[Target], Target]:
+    """Say in which profiles the bean exists: `@profile("dev & !cloud | test")`.
+
+    `!` binds closest, then `&`, then `|`; parentheses group. Without active profiles, "default" is the active one.
+    On a `@configuration` it holds for its `@bean` methods too. Several add up: all must hold.
+    """
+    return _marker(Options(conditions=(_on_profile(expression),)))
+
+
 def post_construct(method: Target) -> Target:
     """Call this method, `def` or `async def`, when the bean is built and before anyone gets it.
 
@@ -253,6 +268,10 @@ def pre_destroy(method: Target) -> Target:
     """
     attach(method, Hook(HookKind.PRE_DESTROY))
     return method
+
+
+def _on_profile(expression: str) -> OnProfile:
+    return OnProfile(ProfileExpression(expression))
 
 
 def _is_word(given: object) -> bool:

@@ -4,6 +4,7 @@ import difflib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from cortado.container.annotations import Names, Parameter, constructor_parameters, function_parameters
@@ -19,6 +20,8 @@ from cortado.container.injection import InjectionPoint, Shape, name_of, read_inj
 from cortado.container.matching import TypeIndex, substituted, supertypes
 
 __all__ = ["Argument", "Plan", "Wiring", "circles", "dependencies_first"]
+
+EMPTY: Mapping[BeanDefinition, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,12 @@ class Plan:
 class Wiring:
     """The beans of a container, and who gets which of them."""
 
-    def __init__(self, definitions: Iterable[BeanDefinition]) -> None:
+    def __init__(
+        self, definitions: Iterable[BeanDefinition], excluded: Mapping[BeanDefinition, str] = EMPTY
+    ) -> None:
         self._definitions = {one.name: one for one in definitions}
         self._index = TypeIndex(self._definitions.values())
+        self._excluded = excluded
         self._registered = classes_by_name(self._definitions.values())
 
     def candidates(self, requested: Any, qualifier: str | None = None) -> tuple[BeanDefinition, ...]:
@@ -107,6 +113,7 @@ class Wiring:
         except KeyError:
             near = difflib.get_close_matches(name, self._definitions, 1)
             hints = [f"did you mean: {near[0]}?"] if near else []
+            hints = [_excluded(one, why) for one, why in self._excluded.items() if one.name == name] or hints
             raise NoSuchBeanError(f"name {name!r}", required_by=required_by, hints=hints) from None
 
     def plan(self, definition: BeanDefinition) -> tuple[Plan, list[ContainerError]]:
@@ -191,6 +198,10 @@ class Wiring:
             known = sorted({word for one in fitting for word in (one.name, *one.qualifiers)})
             yield f"there are some of this type, with the qualifiers: {', '.join(known)}"
             return
+        left_out = TypeIndex(self._excluded).candidates(requested)
+        if left_out:
+            yield from (_excluded(one, self._excluded[one]) for one in left_out)
+            return
         name = name_of(requested)
         for twin in self._registered.get(name, ()):
             if _identity(twin) == _identity(requested):
@@ -251,6 +262,10 @@ def dependencies_first(plans: Mapping[str, Plan]) -> list[str]:
             else:
                 done[stack.pop()] = None
     return list(done)
+
+
+def _excluded(definition: BeanDefinition, reason: str) -> str:
+    return f"{definition} exists but is excluded by {reason}"
 
 
 def _default(parameter: Parameter) -> Argument | None:
