@@ -170,7 +170,7 @@ def test_excluded_bean_is_named():
     assert "Memory, singleton) exists but is excluded by profile 'dev & !cloud' (active: default)" in str(
         store
     )
-    assert "by profile 'dev' (active: default), which stands on its configuration numbers" in str(number)
+    assert "the exclusion of its configuration numbers, by profile 'dev' (active: default)" in str(number)
     with pytest.raises(NoSuchBeanError, match="exists but is excluded by profile"):
         Container(Memory).definition("memory")
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from cortado.container.annotations import Names, enclosing_names
+from cortado.container.conditions import Facts
 from cortado.container.creation import Instances, within_creation
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
 from cortado.container.drawing import draw
@@ -27,9 +28,11 @@ from cortado.container.graph import Bean, Graph, OverridableProvider
 from cortado.container.injection import name_of
 from cortado.container.markers import Lazy
 from cortado.container.profiles import active_profiles
+from cortado.container.properties import Properties
 from cortado.container.recipes import NOT_READY, Recipe, shaped
 from cortado.container.registration import (
     bean_methods,
+    conditions_of,
     define_class,
     define_factory,
     define_instance,
@@ -37,7 +40,7 @@ from cortado.container.registration import (
     location_of,
 )
 from cortado.container.scanner import scan
-from cortado.container.selection import select
+from cortado.container.selection import Unreadable, select
 from cortado.container.stereotypes import BeanOptions, read_options
 from cortado.container.teardown import report, uninterrupted
 from cortado.container.wiring import Argument, Wiring, classes_by_name
@@ -100,7 +103,7 @@ class Container:
         self._registered: dict[tuple[str, object], Bean] = {}
         self._names: set[str] = set()
         self._beans: dict[str, Bean] = {}
-        self._registration_problems: list[ContainerError] = []
+        self._unreadable: dict[Callable[..., Any], Unreadable] = {}
         self._problems: list[ContainerError] = []
         self._wiring: Wiring | None = None
         self._graph: Graph | None = None
@@ -132,11 +135,10 @@ class Container:
         self._check_open_for_registration()
         given = read_options(options)
         if isinstance(source, type):
-            definition = define_class(source, given)
-            self._add(definition)
+            definition = self._add(define_class(source, given))
             if definition.stereotype is Stereotype.CONFIGURATION:
                 for method in bean_methods(source):
-                    self._add_factory(method, {}, definition.name)
+                    self._add_factory(method, {}, definition)
         elif inspect.isroutine(source):
             self._add_factory(source, options)
         else:
@@ -371,30 +373,36 @@ class Container:
             raise ConfigurationError(f"the container is {self._state.value}; register beans before the start")
 
     def _add_factory(
-        self, function: Callable[..., Any], options: BeanOptions, owner: str | None = None
+        self, function: Callable[..., Any], options: BeanOptions, owner: BeanDefinition | None = None
     ) -> None:
+        given = read_options(options)
         registered: Names = classes_by_name(one.definition for one in self._registered.values())
         try:
-            self._add(define_factory(function, read_options(options), registered, owner))
+            self._add(define_factory(function, given, registered, None if owner is None else owner.name))
         except AnnotationError as error:
-            self._registration_problems.append(error)
+            self._unreadable[function] = Unreadable(error, conditions_of(function, given), owner)
 
-    def _add(self, definition: BeanDefinition) -> None:
+    def _add(self, definition: BeanDefinition) -> BeanDefinition:
+        """Keep a definition, and return it, or what is known already as the same."""
         from cortado.container.providers import BeanProvider
 
         name, key = definition.name, (definition.name, definition.factory)
         if key in self._registered:
-            return
+            return self._registered[key].definition
         self._wiring = None
         bean = self._registered[key] = Bean(definition)
         bean.provider = BeanProvider(name, functools.partial(self._provide, bean), self._rebind)
         if name not in self._names:
             self._names.add(name)
             self.di.set_provider(self._provider_name(name), bean.provider)
+        return definition
 
     def _wired(self) -> Wiring:
         if self._wiring is None:
-            chosen = select((one.definition for one in self._registered.values()), self)
+            facts = Facts(self.profiles, Properties())
+            chosen = select((one.definition for one in self._registered.values()), facts)
+            self._problems = [one.error for one in self._unreadable.values() if one.counts(chosen, facts)]
+            self._problems += chosen.problems
             self._choose(chosen.included)
             self._wiring = Wiring((one.definition for one in self._beans.values()), chosen.excluded)
         return self._wiring
@@ -404,7 +412,6 @@ class Container:
         from cortado.container.providers import BeanProvider
 
         beans: dict[str, Bean] = {}
-        self._problems = [*self._registration_problems]
         for definition in included:
             known = beans.get(definition.name)
             if known is None or self._allow_overriding:

@@ -9,7 +9,9 @@ __all__ = [
     "AnnotationError",
     "AsyncBeanError",
     "BeanCreationError",
+    "CircularConditionError",
     "CircularDependencyError",
+    "ConditionError",
     "ContainerError",
     "ContextClosedError",
     "DuplicateBeanError",
@@ -88,6 +90,35 @@ class CircularDependencyError(ContainerError):
             "  fix: inject Lazy[...] on one edge and use it after construction, "
             "or move the shared part to a third bean"
         )
+
+
+class CircularConditionError(ContainerError):
+    """Whether beans exist depends on each other in a circle, so none of them can be decided first.
+
+    Attributes:
+        path: The names of the beans around the circle; the first is also the last.
+    """
+
+    def __init__(self, circle: Sequence[tuple[str, str]]) -> None:
+        self.path = tuple(name for name, _ in circle)
+        drawn = " -> ".join(description for _, description in circle)
+        super().__init__(
+            f"circular conditions, where each bean waits for the decision on the next:\n  {drawn}\n"
+            "  fix: let one of them be conditional on a profile or a property instead of a bean"
+        )
+
+
+class ConditionError(ContainerError):
+    """A condition can't be judged, because it raised an exception; that is the cause.
+
+    Attributes:
+        condition: The condition, in words.
+    """
+
+    def __init__(self, condition: str, cause: Exception) -> None:
+        self.condition = condition
+        super().__init__(f"{condition} failed: {type(cause).__name__}: {cause}")
+        self.__cause__ = cause
 
 
 class DuplicateBeanError(ContainerError):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cortado.container.annotations import Names, enclosing_names, return_type
+from cortado.container.conditions import Condition
 from cortado.container.definitions import BeanDefinition, FactoryKind, Options, Scope, Stereotype
 from cortado.container.stereotypes import BeanMark, Mark
 from cortado.exceptions import ConfigurationError
@@ -13,6 +14,7 @@ from cortado.metadata import own_record, records_of
 
 __all__ = [
     "bean_methods",
+    "conditions_of",
     "define_class",
     "define_factory",
     "define_instance",
@@ -78,6 +80,11 @@ def define_instance(instance: object, as_type: Any = None, name: str | None = No
         location=location_of(cls),
         stereotype=stereotype_of(cls),
     )
+
+
+def conditions_of(function: Callable[..., Any], options: Options) -> tuple[Condition, ...]:
+    """Return the conditions of what a function makes."""
+    return _merged(function).options.merged(options).conditions
 
 
 def bean_methods(cls: type) -> Iterator[Callable[..., Any]]:

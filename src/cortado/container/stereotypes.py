@@ -1,12 +1,13 @@
 """The decorators that declare beans. Each only leaves a record; what is decorated stays as it is."""
 
 import enum
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from cortado.container.annotations import enclosing_names
-from cortado.container.conditions import OnProfile
+from cortado.container.conditions import BeanCondition, Condition, OnCall, OnClass, OnProfile, OnProperty
 from cortado.container.definitions import Options, Scope, Stereotype
 from cortado.container.profiles import ProfileExpression
 from cortado.exceptions import ConfigurationError
@@ -20,6 +21,11 @@ __all__ = [
     "Mark",
     "bean",
     "component",
+    "conditional",
+    "conditional_on_bean",
+    "conditional_on_class",
+    "conditional_on_missing_bean",
+    "conditional_on_property",
     "configuration",
     "controller",
     "controller_advice",
@@ -249,7 +255,57 @@ def profile(expression: str) -> Callable[[Target], Target]:
     `!` binds closest, then `&`, then `|`; parentheses group. Without active profiles, "default" is the active one.
     On a `@configuration` it holds for its `@bean` methods too. Several add up: all must hold.
     """
-    return _marker(Options(conditions=(_on_profile(expression),)))
+    return _conditional(_on_profile(expression))
+
+
+def conditional_on_property(
+    name: str, having_value: str | None = None, *, match_if_missing: bool = False
+) -> Callable[[Target], Target]:
+    """Let the bean exist where a property is set, and isn't false.
+
+    Args:
+        name: The property, such as `chat.max`.
+        having_value: The one value that counts, whatever its case.
+        match_if_missing: Whether the bean exists where the property isn't set.
+    """
+    _words("the property of conditional_on_property", (name,))
+    if having_value is not None and not _is_word(having_value):
+        raise ConfigurationError(
+            f"having_value of property {name!r} must be a non-empty string, not {having_value!r}"
+        )
+    return _conditional(OnProperty(name, having_value, match_if_missing))
+
+
+def conditional_on_bean(bean: Any) -> Callable[[Target], Target]:
+    """Let the bean exist where another one of a type, or of a name, does."""
+    return _conditional(BeanCondition(_type_or_name(bean, "conditional_on_bean"), present=True))
+
+
+def conditional_on_missing_bean(bean: Any = None) -> Callable[[Target], Target]:
+    """Let the bean exist where no other one of a type, or of a name, does; by default, of its own type.
+
+    The other bean wins wherever it is registered. A bean that a `@configuration` makes is no other to it.
+    """
+    return _conditional(BeanCondition(_type_or_name(bean, "conditional_on_missing_bean"), present=False))
+
+
+def conditional_on_class(*names: str) -> Callable[[Target], Target]:
+    """Let the bean exist where all these classes or modules can be imported: `"redis.asyncio.Redis"`."""
+    for name in names:
+        if not _is_word(name) or not all(part.isidentifier() for part in name.split(".")):
+            raise ConfigurationError(
+                f"conditional_on_class takes dotted names, such as 'redis.asyncio.Redis', not {name!r}"
+            )
+    return _conditional(*(OnClass(name) for name in names))
+
+
+def conditional(function: Callable[[], object]) -> Callable[[Target], Target]:
+    """Let the bean exist where a function, called without arguments when the beans are chosen, returns true."""
+    given: object = function
+    if not callable(given) or isinstance(given, type) or inspect.iscoroutinefunction(given):
+        raise ConfigurationError(f"conditional takes a plain function without parameters, not {given!r}")
+    location = f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
+    return _conditional(OnCall(function, location))
 
 
 def post_construct(method: Target) -> Target:
@@ -272,6 +328,18 @@ def pre_destroy(method: Target) -> Target:
 
 def _on_profile(expression: str) -> OnProfile:
     return OnProfile(ProfileExpression(expression))
+
+
+def _conditional(*conditions: Condition) -> Callable[[Target], Target]:
+    return _marker(Options(conditions=conditions))
+
+
+def _type_or_name(given: Any, decorator: str) -> Any:
+    if given == "" or (inspect.isroutine(given) and hasattr(given, "__code__")):
+        raise ConfigurationError(
+            f"{decorator} takes a type or the name of a bean in parentheses, not {given!r}"
+        )
+    return given
 
 
 def _is_word(given: object) -> bool:
