@@ -21,4 +21,7 @@ def no_blocking_calls() -> Iterator[None]:
             function.can_block_in(
                 "pydantic/plugin/_loader.py", "get_plugins"
             )  # once in a process, at a start
+            function.can_block_in(
+                "container/values.py", "read"
+            )  # the files of settings classes, once at a start
         yield

@@ -29,6 +29,7 @@ OPTIONAL = {
     "playwright",
     "click",
     "sybil",
+    "pydantic_settings",
 }
 
 

@@ -15,10 +15,11 @@ from cortado.container.errors import (
     NoSuchBeanError,
     NoUniqueBeanError,
     OverrideTypeError,
+    PropertyError,
     ScanError,
     ScopeCloseError,
 )
-from cortado.container.markers import Lazy, Qualifier
+from cortado.container.markers import Lazy, Qualifier, Value
 from cortado.container.stereotypes import (
     bean,
     component,
@@ -28,6 +29,7 @@ from cortado.container.stereotypes import (
     conditional_on_missing_bean,
     conditional_on_property,
     configuration,
+    configuration_properties,
     controller,
     controller_advice,
     depends_on,
@@ -65,12 +67,14 @@ __all__ = [
     "NoSuchBeanError",
     "NoUniqueBeanError",
     "OverrideTypeError",
+    "PropertyError",
     "Qualifier",
     "ScanError",
     "Scope",
     "ScopeCloseError",
     "StartupError",
     "Stereotype",
+    "Value",
     "bean",
     "component",
     "conditional",
@@ -79,6 +83,7 @@ __all__ = [
     "conditional_on_missing_bean",
     "conditional_on_property",
     "configuration",
+    "configuration_properties",
     "controller",
     "controller_advice",
     "depends_on",

@@ -19,6 +19,7 @@ __all__ = [
     "constructor_parameters",
     "enclosing_names",
     "function_parameters",
+    "is_settings",
     "return_type",
 ]
 
@@ -72,8 +73,6 @@ def constructor_parameters(cls: type, names: Mapping[str, Any], registered: Name
     Raises:
         AnnotationError: A required parameter's annotation can't be read.
     """
-    if _is_settings(cls):
-        return ()
     if "__pydantic_validator__" in vars(cls):
         return _read(
             inspect.signature(cls).parameters.values(), _Scope(cls.__qualname__, [cls], {}, names, registered)
@@ -98,6 +97,13 @@ def function_parameters(
     """
     parameters = list(inspect.signature(function).parameters.values())
     return _read(parameters[method:], _function_scope(function, names, registered))
+
+
+def is_settings(given: object) -> bool:
+    """Whether something is a class of pydantic-settings, whose parameters are never beans."""
+    return isinstance(given, type) and any(
+        base.__name__ == "BaseSettings" and base.__module__.startswith("pydantic") for base in given.__mro__
+    )
 
 
 def return_type(
@@ -234,12 +240,6 @@ def _is_generated(function: Callable[..., Any]) -> bool:
 
 def _globals(function: Callable[..., Any]) -> dict[str, Any]:
     return getattr(inspect.unwrap(function), "__globals__", {})
-
-
-def _is_settings(cls: type) -> bool:
-    return any(
-        base.__name__ == "BaseSettings" and base.__module__.startswith("pydantic") for base in cls.__mro__
-    )
 
 
 def _locals_of(qualname: str, module: str) -> Mapping[str, Any]:

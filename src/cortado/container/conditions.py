@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from cortado.container.errors import ConditionError
 from cortado.container.profiles import ProfileExpression
-from cortado.container.properties import Properties
+from cortado.container.values import Properties
 
 __all__ = ["BeanCondition", "Condition", "Facts", "OnCall", "OnClass", "OnProfile", "OnProperty"]
 

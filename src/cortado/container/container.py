@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from cortado.container.annotations import Names, enclosing_names
-from cortado.container.conditions import Facts
 from cortado.container.creation import Instances, within_creation
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
 from cortado.container.drawing import draw
@@ -28,7 +27,6 @@ from cortado.container.graph import Bean, Graph, OverridableProvider
 from cortado.container.injection import name_of
 from cortado.container.markers import Lazy
 from cortado.container.profiles import active_profiles
-from cortado.container.properties import Properties
 from cortado.container.recipes import NOT_READY, Recipe, shaped
 from cortado.container.registration import (
     bean_methods,
@@ -40,10 +38,10 @@ from cortado.container.registration import (
     location_of,
 )
 from cortado.container.scanner import scan
-from cortado.container.selection import Unreadable, select
+from cortado.container.selection import Unreadable, facts_of, select
 from cortado.container.stereotypes import BeanOptions, read_options
 from cortado.container.teardown import report, uninterrupted
-from cortado.container.wiring import Argument, Wiring, classes_by_name
+from cortado.container.wiring import Argument, Plan, Wiring, classes_by_name
 from cortado.exceptions import ConfigurationError, StartupError
 from cortado.settings import Settings
 
@@ -178,8 +176,7 @@ class Container:
 
     def validate(self) -> list[ContainerError]:
         """Return everything that would keep the container from starting; creates nothing."""
-        _, wrong = self._wired().plans()
-        return [*self._problems, *wrong]
+        return self._planned()[1]
 
     async def start(self) -> None:
         """Check all beans together, and create those with `lazy=False`, in the order of registration.
@@ -195,8 +192,7 @@ class Container:
         async with self._turn:
             if self._state is State.RUNNING:
                 return
-            plans, wrong = self._wired().plans()
-            problems = [*self._problems, *wrong]
+            plans, problems = self._planned()
             if problems:
                 raise StartupError(problems)
             self._instances = Instances(self._close_timeout)
@@ -399,13 +395,22 @@ class Container:
 
     def _wired(self) -> Wiring:
         if self._wiring is None:
-            facts = Facts(self.profiles, Properties())
-            chosen = select((one.definition for one in self._registered.values()), facts)
+            registered = [one.definition for one in self._registered.values()]
+            facts = facts_of(registered, self.profiles)
+            chosen = select(registered, facts)
             self._problems = [one.error for one in self._unreadable.values() if one.counts(chosen, facts)]
             self._problems += chosen.problems
             self._choose(chosen.included)
-            self._wiring = Wiring((one.definition for one in self._beans.values()), chosen.excluded)
+            definitions = [one.definition for one in self._beans.values()]
+            self._wiring = Wiring(definitions, chosen.excluded, facts.properties)
         return self._wiring
+
+    def _planned(self) -> tuple[dict[str, Plan], list[ContainerError]]:
+        plans, wrong = self._wired().plans()
+        problems = [*self._problems, *wrong]
+        if problems:
+            self._wiring = None  # the next time, properties may be set
+        return plans, problems
 
     def _choose(self, included: Iterable[BeanDefinition]) -> None:
         """Let some of what is registered be the beans, one for each name."""
@@ -513,6 +518,7 @@ class Container:
                     self._graph.unbind()
                 self._graph = None
             self._state = State.STOPPED
+            self._wiring = None  # the next start reads properties anew
 
 
 class BeanResolver:
@@ -584,6 +590,7 @@ def _replacing(replaced: BeanDefinition, replacement: Any) -> BeanDefinition:
         location=location,
         stereotype=replaced.stereotype,
         scope=replaced.scope,
+        prefix=replaced.prefix,
         names=enclosing_names(replacement) if hasattr(replacement, "__qualname__") else {},
     )
 

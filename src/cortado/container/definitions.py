@@ -73,6 +73,7 @@ class Options:
     as_type: Any = None
     depends_on: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    prefix: str | None = None
 
     def merged(self, later: "Options") -> "Options":
         """Return these options with those that `later` says on top; qualifiers, dependencies, conditions add up."""
@@ -87,6 +88,7 @@ class Options:
             as_type=self.as_type if later.as_type is None else later.as_type,
             depends_on=tuple(dict.fromkeys((*self.depends_on, *later.depends_on))),
             conditions=(*self.conditions, *later.conditions),
+            prefix=self.prefix if later.prefix is None else later.prefix,
         )
 
 
@@ -123,6 +125,8 @@ class BeanDefinition:
     """Names of beans that must exist first although they aren't injected."""
     conditions: tuple[Condition, ...] = ()
     """What has to hold, all of it, for the bean to be part of the application."""
+    prefix: str | None = None
+    """For a settings class: the prefix of its properties."""
     owner: str | None = None
     """For a `@bean` method: the name of the configuration bean it is called on."""
     names: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -18,6 +18,7 @@ __all__ = [
     "NoSuchBeanError",
     "NoUniqueBeanError",
     "OverrideTypeError",
+    "PropertyError",
     "ScanError",
     "ScopeCloseError",
 ]
@@ -119,6 +120,26 @@ class ConditionError(ContainerError):
         self.condition = condition
         super().__init__(f"{condition} failed: {type(cause).__name__}: {cause}")
         self.__cause__ = cause
+
+
+class PropertyError(ContainerError):
+    """A property isn't set, or isn't of its type. Its value, which may be a secret, is never shown.
+
+    Attributes:
+        name: The property.
+        type: The type that it must have, in words.
+        places: Where it was looked for, in words.
+        required_by: Who asked.
+    """
+
+    def __init__(
+        self, name: str, type: str, reason: str, *, places: Iterable[str], required_by: str, fix: str
+    ) -> None:
+        self.name, self.type, self.required_by = name, type, required_by
+        self.places = tuple(places)
+        looked = (f"looked for in: {', '.join(self.places)}",) if self.places else ()
+        first = f"property {name!r} of type {type} {reason}"
+        super().__init__("\n  ".join((first, f"required by: {required_by}", *looked, f"fix: {fix}")))
 
 
 class DuplicateBeanError(ContainerError):

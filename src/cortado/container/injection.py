@@ -12,9 +12,9 @@ from typing_extensions import TypeAliasType
 
 from cortado.container.annotations import Parameter, UnresolvedName
 from cortado.container.errors import AnnotationError
-from cortado.container.markers import Lazy, Qualifier
+from cortado.container.markers import Lazy, Qualifier, Value
 
-__all__ = ["InjectionPoint", "Shape", "read_injection_point"]
+__all__ = ["InjectionPoint", "Shape", "allows_none", "read_injection_point", "read_value"]
 
 
 class Shape(enum.Enum):
@@ -61,6 +61,25 @@ def read_injection_point(parameter: Parameter, where: str) -> InjectionPoint | N
     if not parameter.required:
         return None
     raise AnnotationError(where, reason, "annotate it with one bean's type, or give it a default")
+
+
+def read_value(annotation: Any) -> Value | None:
+    """Return which property an annotation asks for, or None where it asks for a bean."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return next((found for one in arguments if (found := read_value(one)) is not None), None)
+    if typing.get_origin(annotation) is not Annotated:
+        return None
+    return next((one for one in arguments[1:] if isinstance(one, Value)), None) or read_value(arguments[0])
+
+
+def allows_none(annotation: Any) -> bool:
+    """Whether None is of a type."""
+    if typing.get_origin(annotation) is Annotated:
+        return allows_none(typing.get_args(annotation)[0])
+    return typing.get_origin(annotation) in (Union, types.UnionType) and type(None) in typing.get_args(
+        annotation
+    )
 
 
 def name_of(annotation: Any) -> str:

@@ -1,10 +1,16 @@
-"""What an injection point may say beyond a type: `Qualifier` and `Lazy`."""
+"""What an injection point may say beyond a type: `Qualifier`, `Value` and `Lazy`."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-__all__ = ["Lazy", "Qualifier"]
+from cortado.exceptions import ConfigurationError
+
+__all__ = ["REQUIRED", "Lazy", "Qualifier", "Value", "is_property_name"]
+
+REQUIRED: Final = object()
+"""Stands for a default that isn't there."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -17,6 +23,31 @@ class Qualifier:
     """
 
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Asks for a property instead of a bean.
+
+    Stands in the annotation, whose type the property must have: `Annotated[int, Value("chat.max", default=5)]`.
+    Where the property isn't set, the parameter gets the default given here, else its own, else None if the type
+    allows it.
+
+    Raises:
+        ConfigurationError: The name can't be that of a property.
+    """
+
+    name: str
+    default: Any = REQUIRED
+
+    def __post_init__(self) -> None:
+        if not is_property_name(self.name):
+            raise ConfigurationError(f"a property's name is like 'chat.max-size', not {self.name!r}")
+
+
+def is_property_name(given: object) -> bool:
+    """Whether something is words joined by dots."""
+    return isinstance(given, str) and re.fullmatch(r"[\w-]+(\.[\w-]+)*", given) is not None
 
 
 class Lazy(Generic[T_co]):

@@ -168,6 +168,7 @@ def _definition(
         lazy=options.lazy is not False,
         depends_on=options.depends_on,
         conditions=options.conditions,
+        prefix=options.prefix,
         owner=owner,
         names=names or {},
     )

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from cortado.container.conditions import BeanCondition, Condition, Facts, first_refusal
+from cortado.container.annotations import is_settings
+from cortado.container.conditions import BeanCondition, Condition, Facts, OnProfile, first_refusal
 from cortado.container.definitions import BeanDefinition
 from cortado.container.errors import CircularConditionError, ConditionError, ContainerError
 from cortado.container.injection import name_of
 from cortado.container.matching import TypeIndex
+from cortado.container.values import Properties, SettingsClass
 
-__all__ = ["Selection", "Unreadable", "select"]
+__all__ = ["Selection", "Unreadable", "facts_of", "select", "settings_class"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,23 @@ class Unreadable:
             return first_refusal(self.conditions, facts) is None
         except ConditionError:
             return True
+
+
+def facts_of(definitions: Iterable[BeanDefinition], profiles: frozenset[str]) -> Facts:
+    """Return what conditions are judged by; settings classes count unless a profile of their own excludes them."""
+    facts = Facts(profiles, Properties())
+    classes = [
+        settings_class(one)
+        for one in definitions
+        if is_settings(one.factory)
+        and first_refusal((each for each in one.conditions if isinstance(each, OnProfile)), facts) is None
+    ]
+    return Facts(profiles, Properties(classes))
+
+
+def settings_class(definition: BeanDefinition) -> SettingsClass:
+    """Return the settings class that a bean is of."""
+    return SettingsClass(definition.factory, definition.prefix, str(definition))
 
 
 def select(definitions: Iterable[BeanDefinition], facts: Facts) -> Selection:

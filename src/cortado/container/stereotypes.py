@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
-from cortado.container.annotations import enclosing_names
+from cortado.container.annotations import enclosing_names, is_settings
 from cortado.container.conditions import BeanCondition, Condition, OnCall, OnClass, OnProfile, OnProperty
 from cortado.container.definitions import Options, Scope, Stereotype
+from cortado.container.markers import is_property_name
 from cortado.container.profiles import ProfileExpression
 from cortado.exceptions import ConfigurationError
 from cortado.metadata import attach
@@ -27,6 +28,7 @@ __all__ = [
     "conditional_on_missing_bean",
     "conditional_on_property",
     "configuration",
+    "configuration_properties",
     "controller",
     "controller_advice",
     "depends_on",
@@ -178,6 +180,26 @@ controller_advice = StereotypeDecorator(
 )
 
 
+def configuration_properties(prefix: str) -> Callable[[Class], Class]:
+    """Declare a class of pydantic-settings as a bean whose fields are the properties below a prefix.
+
+    With the prefix `chat`, the field `max` is the property `chat.max`, for `Value` and `conditional_on_property` too.
+    It is read from the variable `CHAT_MAX` and whatever other sources the class has, when the container starts.
+    """
+    _check_property(prefix, "configuration_properties")
+
+    def decorate(cls: Class) -> Class:
+        if not is_settings(cls):
+            raise ConfigurationError(
+                "@configuration_properties decorates a class derived from pydantic_settings.BaseSettings, "
+                f"not {cls!r}; pydantic-settings comes with: pip install 'cortado[settings]'"
+            )
+        attach(cls, Mark(Options(prefix=prefix), Stereotype.COMPONENT, enclosing_names(cls)))
+        return cls
+
+    return decorate
+
+
 @overload
 def bean(function: Target, /) -> Target: ...
 
@@ -268,7 +290,7 @@ def conditional_on_property(
         having_value: The one value that counts, whatever its case.
         match_if_missing: Whether the bean exists where the property isn't set.
     """
-    _words("the property of conditional_on_property", (name,))
+    _check_property(name, "conditional_on_property")
     if having_value is not None and not _is_word(having_value):
         raise ConfigurationError(
             f"having_value of property {name!r} must be a non-empty string, not {having_value!r}"
@@ -332,6 +354,13 @@ def _on_profile(expression: str) -> OnProfile:
 
 def _conditional(*conditions: Condition) -> Callable[[Target], Target]:
     return _marker(Options(conditions=conditions))
+
+
+def _check_property(name: str, decorator: str) -> None:
+    if not is_property_name(name):
+        raise ConfigurationError(
+            f"{decorator} takes words joined by dots, such as 'chat.max-size', not {name!r}"
+        )
 
 
 def _type_or_name(given: Any, decorator: str) -> Any:

@@ -1,13 +1,19 @@
 """Deciding, before anything is created, which beans each bean gets; and finding all that is wrong with that."""
 
 import difflib
+import functools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Any
 
-from cortado.container.annotations import Names, Parameter, constructor_parameters, function_parameters
+from cortado.container.annotations import (
+    Names,
+    Parameter,
+    constructor_parameters,
+    function_parameters,
+    is_settings,
+)
 from cortado.container.definitions import BeanDefinition, FactoryKind
 from cortado.container.errors import (
     AnnotationError,
@@ -15,13 +21,22 @@ from cortado.container.errors import (
     ContainerError,
     NoSuchBeanError,
     NoUniqueBeanError,
+    PropertyError,
 )
-from cortado.container.injection import InjectionPoint, Shape, name_of, read_injection_point
+from cortado.container.injection import (
+    InjectionPoint,
+    Shape,
+    allows_none,
+    name_of,
+    read_injection_point,
+    read_value,
+)
+from cortado.container.markers import REQUIRED, Value
 from cortado.container.matching import TypeIndex, substituted, supertypes
+from cortado.container.selection import settings_class
+from cortado.container.values import Properties, type_name
 
 __all__ = ["Argument", "Plan", "Wiring", "circles", "dependencies_first"]
-
-EMPTY: Mapping[BeanDefinition, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +65,15 @@ class Wiring:
     """The beans of a container, and who gets which of them."""
 
     def __init__(
-        self, definitions: Iterable[BeanDefinition], excluded: Mapping[BeanDefinition, str] = EMPTY
+        self,
+        definitions: Iterable[BeanDefinition],
+        excluded: Mapping[BeanDefinition, str],
+        properties: Properties,
     ) -> None:
         self._definitions = {one.name: one for one in definitions}
         self._index = TypeIndex(self._definitions.values())
         self._excluded = excluded
+        self._properties = properties
         self._registered = classes_by_name(self._definitions.values())
 
     def candidates(self, requested: Any, qualifier: str | None = None) -> tuple[BeanDefinition, ...]:
@@ -138,6 +157,10 @@ class Wiring:
             except ContainerError as error:
                 problems.append(error)
         needs += (target for one in arguments if not one.lazy for target in one.targets)
+        if is_settings(definition.factory):
+            instance, wrong = self._properties.read(settings_class(definition))
+            definition = replace(definition, factory=functools.partial(_same, instance))
+            problems += wrong
         return Plan(definition, tuple(arguments), tuple(dict.fromkeys(needs))), problems
 
     def plans(self) -> tuple[dict[str, Plan], list[ContainerError]]:
@@ -152,7 +175,7 @@ class Wiring:
 
     def _parameters(self, definition: BeanDefinition) -> tuple[Parameter, ...]:
         factory = definition.factory
-        if definition.kind in (FactoryKind.INSTANCE, FactoryKind.PROVIDER):
+        if definition.kind in (FactoryKind.INSTANCE, FactoryKind.PROVIDER) or is_settings(factory):
             return ()
         if not isinstance(factory, type):
             method = definition.owner is not None
@@ -165,6 +188,9 @@ class Wiring:
 
     def _argument(self, definition: BeanDefinition, parameter: Parameter) -> Argument | None:
         where = f"parameter {parameter.name!r} of {definition}"
+        value = read_value(parameter.annotation)
+        if value is not None:
+            return self._property(parameter, value, where)
         point = read_injection_point(parameter, where)
         if point is None:
             return _default(parameter)
@@ -185,6 +211,28 @@ class Wiring:
             without=None if point.lazy else definition.name,
         )
         return Argument(parameter.name, parameter.keyword, targets=(chosen.name,), lazy=point.lazy)
+
+    def _property(self, parameter: Parameter, value: Value, where: str) -> Argument | None:
+        annotation = parameter.annotation
+        found = self._properties.find(value.name)
+        if found is not None:
+            constant = self._properties.converted(found, annotation, where)
+        elif value.default is not REQUIRED:
+            constant = value.default
+        elif not parameter.required:
+            return _default(parameter)
+        elif allows_none(annotation):
+            constant = None
+        else:
+            raise PropertyError(
+                value.name,
+                type_name(annotation),
+                "isn't set",
+                places=self._properties.places(value.name),
+                required_by=where,
+                fix="set it, or give Value a default",
+            )
+        return Argument(parameter.name, parameter.keyword, constant=constant)
 
     def _collection(self, definition: BeanDefinition, point: InjectionPoint) -> Argument:
         found = [one for one in self.candidates(point.type, point.qualifier) if one.name != definition.name]
@@ -266,6 +314,10 @@ def dependencies_first(plans: Mapping[str, Plan]) -> list[str]:
 
 def _excluded(definition: BeanDefinition, reason: str) -> str:
     return f"{definition} exists but is excluded by {reason}"
+
+
+def _same(instance: object) -> object:
+    return instance
 
 
 def _default(parameter: Parameter) -> Argument | None:
