@@ -92,24 +92,28 @@ class _Run:
             self.handle(), name=f"cortado-session {session.path}", context=self.context
         )
         self.task.add_done_callback(self.handled)
-        cancelled: asyncio.CancelledError | None = None
         try:
-            await self.until(lambda: session.close_event is not None)
+            await self.until_closed()
         except asyncio.CancelledError as error:
-            cancelled = error
             session._shut_down()
+            raise await self.absorb(error) from None
+
+    async def until_closed(self) -> None:
+        while self.session.state is not SessionState.CLOSED:
+            await self.session._next_step()
+
+    async def absorb(self, cancelled: asyncio.CancelledError) -> asyncio.CancelledError:
+        """Wait for the end however often the server cancels; return the last cancellation.
+
+        The shield is for a server or middleware on anyio, whose cancellation comes back at every await.
+        """
         with anyio.CancelScope(shield=True):
-            while session.state is not SessionState.CLOSED:
+            while self.session.state is not SessionState.CLOSED:
                 try:
-                    await self.until(lambda: session.state is SessionState.CLOSED)
+                    await self.until_closed()
                 except asyncio.CancelledError as error:
                     cancelled = error
-        if cancelled is not None:
-            raise cancelled
-
-    async def until(self, reached: Callable[[], bool]) -> None:
-        while not reached():
-            await self.session._next_step()
+        return cancelled
 
     # The handler
 

@@ -127,7 +127,7 @@ class SessionRegistry:
         """Take in a session; the framework calls this."""
         self._sessions[session.id] = session
         self.counters.opened += 1
-        self._sweeper.wake()
+        self._sweeper.wake(session._loop)
         if self._draining:
             session._shut_down()
 

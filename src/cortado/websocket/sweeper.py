@@ -44,9 +44,8 @@ class Sweeper:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def wake(self) -> None:
-        """Begin to sweep, if not already at it."""
-        loop = asyncio.get_running_loop()
+    def wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to sweep on a loop, if not already at it."""
         if self._timer is None or self._loop is not loop:
             self._loop = loop
             self._timer = loop.call_later(TICK, self._sweep)
