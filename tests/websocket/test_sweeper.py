@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from cortado.websocket import Initiator, SessionRegistry
+from cortado.websocket.sweeper import _look_at, _Seen
 
 HOOKED = ["on_disconnect", "on_disconnect done"]
 
@@ -38,22 +39,25 @@ async def test_queued_frame_that_is_stuck_ends_the_session(connect):
 
 
 async def test_slow_but_reading_peer_is_not_cut_off(connect):
-    """A peer that takes a frame now and then, each within send_timeout, stays."""
-    taken = asyncio.Event()
+    """A peer that takes each frame within send_timeout stays, however long it takes in all; the clock is the test's."""
+    wire = connect(send_timeout=60)
+    await wire.transport.until(lambda: wire.transport.receiving)
+    seen = _Seen(0.0)
+    for now in (0.0, 50.0, 100.0, 150.0):
+        wire.transport.stall()
+        assert await wire.session.send_text(f"at {now}")
+        _look_at(wire.session, seen, now)
+        _look_at(wire.session, seen, now + 49.0)
+        wire.transport.resume()
+        assert await wire.transport.next_sent() == f"at {now}"
+    assert wire.session.close_event is None
 
-    async def handle(session):
-        await session.accept()
-        for _ in range(4):
-            wire.transport.stall()
-            asyncio.get_running_loop().call_later(0.4, wire.transport.resume)
-            await session.send_text("slow")
-        taken.set()
-
-    wire = connect(handle, send_timeout=0.9)
+    wire.transport.stall()
+    assert await wire.session.send_text("never taken")
+    _look_at(wire.session, seen, 200.0)
+    _look_at(wire.session, seen, 261.0)
+    assert wire.transport.aborted
     await wire.ended()
-
-    assert taken.is_set()
-    assert wire.transport.closed.code == 1000
 
 
 async def test_handshake_that_stays_open_is_refused(connect):
@@ -86,14 +90,18 @@ async def test_idle_session_ends_hard(connect):
 
 
 async def test_session_that_receives_is_not_idle(connect):
-    """Messages keep a session alive beyond its idle_timeout."""
-    wire = connect(idle_timeout=0.6)
-    for _ in range(6):
+    """Messages keep a session alive beyond its idle_timeout; the clock is the test's."""
+    wire = connect(idle_timeout=60)
+    seen = _Seen(0.0)
+    for now in (0.0, 50.0, 100.0, 150.0):
         wire.transport.feed("still here")
         await wire.transport.next_sent()
-        await asyncio.sleep(0.2)
-
+        _look_at(wire.session, seen, now)
     assert wire.session.close_event is None
+
+    _look_at(wire.session, seen, 211.0)
+    assert wire.session.close_event.hard
+    await wire.ended()
 
 
 @pytest.mark.parametrize("messages", [5, 40])

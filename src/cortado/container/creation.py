@@ -15,7 +15,8 @@ from cortado.container.errors import (
     ContainerError,
 )
 from cortado.container.recipes import NOT_READY, Built, Cell, Recipe, at_once, closed
-from cortado.container.teardown import Finaliser, finish, report
+from cortado.container.teardown import Finaliser, report
+from cortado.tasks import settle
 
 __all__ = ["Instances", "within_creation"]
 
@@ -262,7 +263,7 @@ class Instances:
     async def _ended(self, creation: SharedCreation) -> list[BaseException]:
         outcome = asyncio.wrap_future(creation.outcome)
         outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
-        if await finish(outcome, self._close_timeout):
+        if await settle(outcome, self._close_timeout):
             return []
         late = f"the creation of {creation.definition} didn't end within {self._close_timeout:g} seconds"
         return [TimeoutError(late)]

@@ -3,15 +3,15 @@
 import asyncio
 import inspect
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
 from cortado.container.definitions import BeanDefinition
+from cortado.tasks import settle
 
-__all__ = ["Finaliser", "finish", "report", "uninterrupted"]
+__all__ = ["Finaliser", "report", "uninterrupted"]
 
 logger = logging.getLogger("cortado.container")
 
@@ -60,20 +60,6 @@ class Finaliser:
         return error
 
 
-async def finish(task: "asyncio.Future[Any]", timeout: float) -> bool:
-    """Wait until a task is done, at most `timeout` seconds, through every cancellation; False if it still runs."""
-    deadline = time.monotonic() + timeout
-    while not task.done():
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return False
-        try:
-            await asyncio.wait((task,), timeout=left)
-        except asyncio.CancelledError:
-            continue
-    return True
-
-
 async def uninterrupted(task: "asyncio.Task[Any]") -> None:
     """Wait for a task to its end; a cancellation meanwhile goes on only then, in place of the task's outcome."""
     cancelled: asyncio.CancelledError | None = None
@@ -98,11 +84,11 @@ def report(failures: Iterable[BaseException]) -> None:
 
 async def _within(result: Awaitable[object], context: Context, timeout: float) -> None:
     task = asyncio.Task(_awaited(result), loop=asyncio.get_running_loop(), context=context)
-    if await finish(task, timeout):
+    if await settle(task, timeout):
         task.result()
         return
     task.cancel()
-    if not await finish(task, GRACE):
+    if not await settle(task, GRACE):
         task.add_done_callback(_forget)
     raise TimeoutError(f"not done after {timeout:g} seconds")
 
