@@ -103,8 +103,8 @@ def test_names(name, expected):
     [
         {"name": ""},
         {"name": 3},
-        {"scope": "forever"},
-        {"scope": "session"},
+        {"scope": "for ever"},
+        {"scope": 3},
         {"qualifiers": [1]},
         {"colour": "red"},
     ],

@@ -45,7 +45,7 @@ def bean_table(container: Container) -> str:
         (
             bean.name,
             name_of(bean.type),
-            bean.scope.value,
+            str(bean.scope),
             "" if bean.stereotype is None else bean.stereotype.value,
             bean.location,
         )

@@ -12,14 +12,19 @@ from cortado.container.errors import (
     ContainerError,
     ContextClosedError,
     DuplicateBeanError,
+    NoActiveScopeError,
     NoSuchBeanError,
     NoUniqueBeanError,
     OverrideTypeError,
     PropertyError,
     ScanError,
+    ScopeClosedError,
     ScopeCloseError,
+    ScopeMismatchError,
+    UnknownScopeError,
 )
 from cortado.container.markers import Lazy, Qualifier, Value
+from cortado.container.scoped import BeanScope
 from cortado.container.stereotypes import (
     bean,
     component,
@@ -42,9 +47,11 @@ from cortado.container.stereotypes import (
     profile,
     prototype,
     repository,
+    request_scope,
     rest_controller,
     scope,
     service,
+    session_scope,
 )
 from cortado.exceptions import StartupError
 
@@ -55,6 +62,7 @@ __all__ = [
     "BeanCreationError",
     "BeanDefinition",
     "BeanResolver",
+    "BeanScope",
     "CircularConditionError",
     "CircularDependencyError",
     "ConditionError",
@@ -64,6 +72,7 @@ __all__ = [
     "DuplicateBeanError",
     "FactoryKind",
     "Lazy",
+    "NoActiveScopeError",
     "NoSuchBeanError",
     "NoUniqueBeanError",
     "OverrideTypeError",
@@ -72,8 +81,11 @@ __all__ = [
     "ScanError",
     "Scope",
     "ScopeCloseError",
+    "ScopeClosedError",
+    "ScopeMismatchError",
     "StartupError",
     "Stereotype",
+    "UnknownScopeError",
     "Value",
     "bean",
     "component",
@@ -96,7 +108,9 @@ __all__ = [
     "profile",
     "prototype",
     "repository",
+    "request_scope",
     "rest_controller",
     "scope",
     "service",
+    "session_scope",
 ]

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from cortado.container.annotations import Names, enclosing_names
-from cortado.container.creation import Instances, within_creation
+from cortado.container.creation import Lifetime, within_creation
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
 from cortado.container.drawing import draw
 from cortado.container.errors import (
@@ -20,12 +20,13 @@ from cortado.container.errors import (
     ContainerError,
     ContextClosedError,
     DuplicateBeanError,
+    NoActiveScopeError,
     OverrideTypeError,
-    ScopeCloseError,
 )
 from cortado.container.graph import Bean, Graph, OverridableProvider
 from cortado.container.injection import name_of
 from cortado.container.markers import Lazy
+from cortado.container.plans import Argument, Plan
 from cortado.container.profiles import active_profiles
 from cortado.container.recipes import NOT_READY, Recipe, shaped
 from cortado.container.registration import (
@@ -38,10 +39,12 @@ from cortado.container.registration import (
     location_of,
 )
 from cortado.container.scanner import scan
+from cortado.container.scoped import BeanScope
+from cortado.container.scopes import Scopes
 from cortado.container.selection import Unreadable, facts_of, select
 from cortado.container.stereotypes import BeanOptions, read_options
-from cortado.container.teardown import report, uninterrupted
-from cortado.container.wiring import Argument, Plan, Wiring, classes_by_name
+from cortado.container.teardown import raise_all, report, uninterrupted
+from cortado.container.wiring import Wiring, classes_by_name
 from cortado.exceptions import ConfigurationError, StartupError
 from cortado.settings import Settings
 
@@ -105,7 +108,8 @@ class Container:
         self._problems: list[ContainerError] = []
         self._wiring: Wiring | None = None
         self._graph: Graph | None = None
-        self._instances = Instances(close_timeout)
+        self._scopes = Scopes()
+        self._lifetime = Lifetime(close_timeout=close_timeout)
         self._binding = threading.RLock()
         self._turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
@@ -159,6 +163,37 @@ class Container:
         self._check_open_for_registration()
         self._add(define_instance(instance, as_type, name))
 
+    def register_scope(
+        self, name: str, within: Scope | str = Scope.SINGLETON, given: Iterable[type] | None = None
+    ) -> None:
+        """Add a scope of one's own, for beans with `scope=name`; `scope()` opens it.
+
+        Args:
+            name: One word.
+            within: The scope around it: its beans may hold those of that scope and of all around that.
+            given: The types of the objects that each such scope will be given, and of nothing else; then the start
+                finds what is missing. When left out, what is no bean is taken to be given.
+
+        Raises:
+            ConfigurationError: The name is taken or no word, the scope around is unknown, or the container is started.
+        """
+        self._check_open_for_registration()
+        self._scopes.register(name, within)
+        if given is not None:
+            self.register_given(name, *given)
+
+    def register_given(self, scope: Scope | str, *types: type) -> None:
+        """Say what every scope of a kind is given when it opens, so that the start finds what is missing.
+
+        An application declares the `WebSocketSession` of its session scopes and the `Request` of its requests.
+
+        Raises:
+            ConfigurationError: The scope is unknown, something is no class, or the container is started.
+        """
+        self._check_open_for_registration()
+        self._scopes.declare(scope, types)
+        self._wiring = None
+
     def scan(self, package: str, exclude: Sequence[str] = ()) -> None:
         """Register every class with a stereotype in a package, or module, and all below it.
 
@@ -195,8 +230,8 @@ class Container:
             plans, problems = self._planned()
             if problems:
                 raise StartupError(problems)
-            self._instances = Instances(self._close_timeout)
-            self._graph = Graph(self._wired(), plans, self._beans, self._lazy)
+            self._lifetime = Lifetime(close_timeout=self._close_timeout)
+            self._graph = Graph(self._wired(), plans, self._beans, self._scopes, self._lazy)
             try:
                 self._rebind()
                 self._state = State.STARTING
@@ -248,7 +283,7 @@ class Container:
             BeanCreationError: It can't be created; the next call tries again.
             ContextClosedError: The container isn't running.
         """
-        return self._get(self._find(bean, qualifier))
+        return self._get(self.find(bean, qualifier))
 
     @overload
     async def aget(self, bean: type[T], qualifier: str | None = None) -> T: ...
@@ -267,7 +302,7 @@ class Container:
             BeanCreationError: It can't be created; the next call tries again.
             ContextClosedError: The container isn't running.
         """
-        return await self._aget(self._find(bean, qualifier))
+        return await self._aget(self.find(bean, qualifier))
 
     @overload
     def get_all(self, bean: type[T]) -> list[T]: ...
@@ -287,7 +322,7 @@ class Container:
     def definitions(self) -> tuple[BeanDefinition, ...]:
         """Return what is known of the registered beans in the order of registration; before the start too."""
         self._wired()
-        return tuple(bean.definition for name, bean in self._beans.items() if name not in self._own)
+        return tuple(bean.definition for bean in self._beans.values() if self._is_theirs(bean.definition))
 
     def definition(self, name: str) -> BeanDefinition:
         """Return what is known of a bean.
@@ -301,6 +336,31 @@ class Container:
         """Return the definitions that satisfy a type, in the order of registration; before the start too."""
         return self._wired().candidates(type)
 
+    def scope(self, kind: Scope | str, *given: object, parent: BeanScope | None = None) -> BeanScope:
+        """Open a scope; end it with `async with`, or with `aclose()`.
+
+        Args:
+            kind: The scope's word.
+            given: Objects that its beans may ask for by their types, and that need no registration.
+            parent: The scope within which it opens, and whose beans are at hand in it; none when left out.
+
+        Raises:
+            ConfigurationError: There is no such scope, or it lives as long as the parent, or the parent is another
+                container's.
+            ContextClosedError: The container isn't running.
+            ScopeClosedError: The parent has ended.
+        """
+        word = self._scopes.opened(kind)
+        if self._graph is None:
+            raise ContextClosedError(f"a {word} scope can't open: the container is {self._state.value}")
+        outer: Lifetime = self._lifetime
+        if parent is not None:
+            if parent.active is not self._lifetime.active:
+                raise ConfigurationError("the parent is a scope of another container, or of an earlier start")
+            outer = parent
+        self._scopes.check_nesting(word, outer.kind)
+        return BeanScope(self, word, outer, given)
+
     def resolver(self, bean: Any, qualifier: str | None = None) -> "BeanResolver":
         """Return a short way to one bean, for those who ask often; before the start too.
 
@@ -308,7 +368,7 @@ class Container:
             NoSuchBeanError: There is none.
             NoUniqueBeanError: There are several, and nothing prefers one of them.
         """
-        return BeanResolver(self._find(bean, qualifier), self)
+        return BeanResolver(self.find(bean, qualifier), self)
 
     def graph(self, format: Literal["mermaid", "dot", "json"] = "mermaid") -> str:
         """Return the beans, their scopes, and who holds whom, as text to be drawn; before the start too.
@@ -320,7 +380,7 @@ class Container:
             ConfigurationError: The format is none of those named.
         """
         plans, _ = self._wired().plans()
-        return draw([plan for name, plan in plans.items() if name not in self._own], format)
+        return draw([plan for plan in plans.values() if self._is_theirs(plan.definition)], format)
 
     def provider(self, name: str) -> OverridableProvider:
         """Return the dependency-injector provider of a bean.
@@ -328,7 +388,7 @@ class Container:
         Raises:
             NoSuchBeanError: There is none of this name.
         """
-        return _provider(self._find(name, None))
+        return _provider(self.find(name, None))
 
     @contextmanager
     def override(self, bean: Any, replacement: Any, qualifier: str | None = None) -> Iterator[None]:
@@ -348,7 +408,7 @@ class Container:
         """
         from cortado.container.providers import Replacement
 
-        found = self._find(bean, qualifier)
+        found = self.find(bean, qualifier)
         stand_in = Replacement(_replacing(found.definition, replacement))
         provider = _provider(found)
         provider.override(stand_in)
@@ -356,6 +416,10 @@ class Container:
             yield
         finally:
             provider.withdraw(stand_in)
+
+    def _is_theirs(self, definition: BeanDefinition) -> bool:
+        """Whether a bean was registered by the user."""
+        return definition.name not in self._own and definition.kind is not FactoryKind.GIVEN
 
     def _check_not_starting_here(self) -> None:
         if self._state is State.STARTING and within_creation():
@@ -386,12 +450,18 @@ class Container:
         if key in self._registered:
             return self._registered[key].definition
         self._wiring = None
-        bean = self._registered[key] = Bean(definition)
-        bean.provider = BeanProvider(name, functools.partial(self._provide, bean), self._rebind)
+        bean = self._registered[key] = self._bean(definition)
         if name not in self._names:
             self._names.add(name)
-            self.di.set_provider(self._provider_name(name), bean.provider)
+            self.di.set_provider(self._provider_name(name), cast(BeanProvider, bean.provider))
         return definition
+
+    def _bean(self, definition: BeanDefinition) -> Bean:
+        from cortado.container.providers import BeanProvider
+
+        bean = Bean(definition)
+        bean.provider = BeanProvider(definition.name, functools.partial(self._provide, bean), self._rebind)
+        return bean
 
     def _wired(self) -> Wiring:
         if self._wiring is None:
@@ -402,11 +472,14 @@ class Container:
             self._problems += chosen.problems
             self._choose(chosen.included)
             definitions = [one.definition for one in self._beans.values()]
-            self._wiring = Wiring(definitions, chosen.excluded, facts.properties)
+            self._wiring = Wiring(definitions, chosen.excluded, facts.properties, self._scopes)
         return self._wiring
 
     def _planned(self) -> tuple[dict[str, Plan], list[ContainerError]]:
         plans, wrong = self._wired().plans()
+        for name, plan in plans.items():
+            if name not in self._beans:
+                self._beans[name] = self._bean(plan.definition)
         problems = [*self._problems, *wrong]
         if problems:
             self._wiring = None  # the next time, properties may be set
@@ -436,12 +509,18 @@ class Container:
             name += "_"
         return name
 
-    def _find(self, bean: Any, qualifier: str | None) -> Bean:
+    def find(self, bean: Any, qualifier: str | None = None) -> Bean:
+        """Return the bean of a type or name; for the framework's own use."""
         wiring = self._wired()
         found = wiring.named(bean) if isinstance(bean, str) else wiring.choose(bean, qualifier)
         return self._beans[found.name]
 
-    def _recipe(self, bean: Bean) -> Recipe:
+    def recipe_of(self, bean: Bean) -> Recipe:
+        """Return the recipe of a bean that is in force now; for the framework's own use.
+
+        Raises:
+            ContextClosedError: The container isn't running.
+        """
         if bean.recipe is None:
             cure = "; await container.start() first" if self._state is State.NEW else ""
             raise ContextClosedError(
@@ -452,13 +531,25 @@ class Container:
         return bean.recipe
 
     def _get(self, bean: Bean) -> object:
-        return self._instances.get(self._recipe(bean))
+        recipe = self.recipe_of(bean)
+        return self._lifetime_for(recipe).resolve(recipe)
 
     async def _aget(self, bean: Bean) -> object:
-        return await self._instances.aget(self._recipe(bean))
+        recipe = self.recipe_of(bean)
+        return await self._lifetime_for(recipe).aresolve(recipe)
 
     def _get_if_ready(self, bean: Bean) -> object:
-        return self._instances.get_if_ready(self._recipe(bean))
+        recipe = self.recipe_of(bean)
+        return self._lifetime_for(recipe).resolve_if_ready(recipe)
+
+    def _lifetime_for(self, recipe: Recipe) -> Lifetime:
+        """Return where to ask for an instance: in the active scope, unless the bean needs none."""
+        if recipe.home is Scope.SINGLETON:
+            return self._lifetime
+        active = self._lifetime.active.get()
+        if active is None:
+            raise NoActiveScopeError(recipe.definition.name, str(recipe.definition), recipe.home)
+        return active
 
     def _provide(self, bean: Bean) -> object:
         """Serve dependency-injector, which takes a coroutine where a bean has to be awaited."""
@@ -499,7 +590,7 @@ class Container:
             async with self._turn:
                 if self._state is State.RUNNING:
                     self._state = State.STOPPING
-                    raise_all(await self._end())
+                    raise_all(await self._end(), "not every bean could be destroyed")
         finally:
             self._closing = None
 
@@ -511,7 +602,7 @@ class Container:
 
     async def _end(self) -> list[BaseException]:
         try:
-            return await self._instances.close()
+            return await self._lifetime.end()
         finally:
             with self._binding:
                 if self._graph is not None:
@@ -543,24 +634,13 @@ class BeanResolver:
             ContextClosedError: The container isn't running.
         """
         recipe = self._bean.recipe
-        if recipe is not None and not recipe.outside and (instance := recipe.cell.instance) is not NOT_READY:
+        if recipe is not None and not recipe.outside and (instance := recipe.instance) is not NOT_READY:
             return instance
         return self._container._get_if_ready(self._bean)
 
     async def get(self) -> object:
         """Return the bean, waiting for its creation if need be; raises what `Container.aget` raises."""
         return await self._container._aget(self._bean)
-
-
-def raise_all(failures: Iterable[BaseException]) -> None:
-    """Raise what finalisers raised, as one group; what isn't an Exception goes first, by itself."""
-    failures = tuple(failures)
-    for one in failures:
-        if not isinstance(one, Exception):
-            raise one
-    ordinary = [one for one in failures if isinstance(one, Exception)]
-    if ordinary:
-        raise ScopeCloseError("not every bean could be destroyed", ordinary)
 
 
 def _provider(bean: Bean) -> OverridableProvider:

@@ -1,24 +1,29 @@
-"""The instances of one lifetime: each created once, whoever asks at the same time, and ended in order."""
+"""Lifetimes: each instance created once, whoever asks at the same time, and ended in order."""
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 
-from cortado.container.definitions import BeanDefinition
+from cortado.container.definitions import BeanDefinition, Scope
 from cortado.container.errors import (
     AsyncBeanError,
     BeanCreationError,
     CircularDependencyError,
     ContainerError,
+    ContextClosedError,
+    NoActiveScopeError,
+    NoSuchBeanError,
+    ScopeClosedError,
 )
-from cortado.container.recipes import NOT_READY, Built, Cell, Recipe, at_once, closed
-from cortado.container.teardown import Finaliser, report
+from cortado.container.injection import name_of
+from cortado.container.recipes import NOT_READY, Built, Given, Recipe, at_once
+from cortado.container.teardown import Finaliser, report, uninterrupted
 from cortado.tasks import settle
 
-__all__ = ["Instances", "within_creation"]
+__all__ = ["Lifetime", "within_creation"]
 
 
 class Creation:
@@ -61,73 +66,256 @@ def within_creation() -> bool:
     return creation is not None and not creation.over
 
 
-class Instances:
-    """Creates instances by their recipes, keeps them, and ends them in the reverse order of completion.
+class Shared:
+    """What all the lifetimes of one container share."""
 
-    Any number of tasks, event loops and threads may ask at once.
-    """
+    __slots__ = ("active", "close_timeout", "lock")
 
     def __init__(self, close_timeout: float) -> None:
-        self._close_timeout = close_timeout
-        self._lock = threading.Lock()  # guards the bookkeeping; no code of a user's runs under it
-        self._creations: dict[SharedCreation, None] = {}
-        self._finalisers: list[tuple[Cell, Finaliser]] = []
-        self._closed = False
+        self.close_timeout = close_timeout
+        self.lock = threading.Lock()
+        """Guards the bookkeeping; no code of a user's runs under it."""
+        self.active: ContextVar[Lifetime | None] = ContextVar("active", default=None)
+        """The lifetime of the scope in which the running code is."""
 
-    def get(self, recipe: Recipe) -> object:
+
+class Lifetime:
+    """Creates instances by their recipes, keeps them, and ends them in the reverse order of completion.
+
+    Any number of tasks, event loops and threads may ask at once. What lives longer is created and kept by the
+    lifetime around this one that is its home.
+
+    Args:
+        kind: The scope that this lifetime is one of.
+        parent: The lifetime around it; it ends before that does.
+        given: The objects that it is given.
+        close_timeout: Without a parent: how long each finaliser may take, in seconds.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_children",
+        "_creations",
+        "_ended",
+        "_finalisers",
+        "_given",
+        "_instances",
+        "_shared",
+        "closed",
+        "kind",
+        "parent",
+    )
+
+    def __init__(
+        self,
+        kind: str = Scope.SINGLETON,
+        parent: "Lifetime | None" = None,
+        given: tuple[object, ...] = (),
+        close_timeout: float = 10.0,
+    ) -> None:
+        self.kind = kind
+        self.parent = parent
+        self.closed = False
+        self._given = given
+        self._instances: dict[Recipe, object] = {}  # of a singleton, the recipe keeps the instance
+        self._creations: dict[Recipe, SharedCreation] = {}
+        self._finalisers: list[tuple[Recipe | None, Finaliser]] = []
+        self._children: dict[Lifetime, None] = {}
+        self._ended: Future[None] | None = None
+        if parent is None:
+            self._shared = Shared(close_timeout)
+            return
+        self._shared = parent._shared
+        with self._shared.lock:
+            if parent.closed:
+                raise parent._over()
+            parent._children[self] = None
+
+    @property
+    def active(self) -> "ContextVar[Lifetime | None]":
+        """The lifetime of the scope, of the same container, in which the running code is."""
+        return self._shared.active
+
+    def resolve(self, recipe: Recipe) -> object:
         """Return an instance, created here and now if need be.
 
         Raises:
             AsyncBeanError: Something that has to be awaited isn't ready.
+            NoActiveScopeError: No lifetime around this one is its home.
         """
-        if recipe.ready:
-            return recipe.cell.instance
-        missing = _missing(recipe)
+        home = self._home(recipe)
+        instance = home._kept(recipe)
+        if instance is not NOT_READY:
+            return instance
+        missing = home._missing(recipe)
         for one in missing:
             if one.must_await:
                 raise AsyncBeanError(one.definition.name, recipe.definition.name)
-        return self._get(recipe, missing)
+        return home._get(recipe, missing)
 
-    async def aget(self, recipe: Recipe) -> object:
-        """Return an instance, waiting for it if need be. Cancelling harms no one else who waits."""
-        for one in _missing(recipe):
+    async def aresolve(self, recipe: Recipe) -> object:
+        """Return an instance, waiting for it if need be. Cancelling harms no one else who waits.
+
+        Raises:
+            NoActiveScopeError: No lifetime around this one is its home.
+        """
+        home = self._home(recipe)
+        for one in home._missing(recipe):
             try:
-                await self._acreate(one)
+                await home._home(one)._acreate(one)
             except BeanCreationError as error:
                 raise _seen_from(recipe, one, error) from error.__cause__
-        return await self._value(recipe)
+        return await home._value(recipe)
 
-    def get_if_ready(self, recipe: Recipe) -> object:
+    def resolve_if_ready(self, recipe: Recipe) -> object:
         """Return an instance where that takes no waiting, not even for another thread; else `NOT_READY`."""
-        if recipe.ready:
-            return recipe.cell.instance
+        home = self._home(recipe)
+        instance = home._kept(recipe)
+        if instance is not NOT_READY:
+            return instance
         if recipe.may_await:
             return NOT_READY
-        missing = _missing(recipe)
-        if any(one.may_await or one.cell.creation is not None for one in missing):
+        missing = home._missing(recipe)
+        if any(one.may_await or one in home._home(one)._creations for one in missing):
             return NOT_READY
-        return self._get(recipe, missing)
+        return home._get(recipe, missing)
 
-    async def close(self) -> list[BaseException]:
-        """End every creation under way and then every instance, last completed first; return what failed."""
-        with self._lock:
-            self._closed = True
-            underway = list(self._creations)
+    def given(self, wanted: type) -> object:
+        """Return what this lifetime, or else one around it, was given of a type; `NOT_READY` where there is none."""
+        lifetime: Lifetime | None = self
+        while lifetime is not None:
+            for one in lifetime._given:
+                if isinstance(one, wanted):
+                    return one
+            lifetime = lifetime.parent
+        return NOT_READY
+
+    def at_end(self, finaliser: Finaliser) -> None:
+        """Have something else done at the end, before what was created until now ends."""
+        with self._shared.lock:
+            if self.closed:
+                raise self._over()
+            self._finalisers.append((None, finaliser))
+
+    async def end(self) -> list[BaseException]:
+        """End every lifetime within, every creation under way and then every instance, last completed first.
+
+        Runs to its end even when cancelled half-way; the cancellation goes on then. Whoever comes second waits for
+        the same end.
+
+        Returns:
+            What failed; nothing to whoever came second.
+        """
+        with self._shared.lock:
+            self.closed = True
+            first = self._ended is None
+            if first and not (self._finalisers or self._creations or self._children):
+                self._leave()
+                return []
+            if self._ended is None:
+                self._ended = Future()
+            end = self._ended
+        if not first:
+            await uninterrupted(asyncio.wrap_future(end))
+            return []
+        ending = asyncio.create_task(self._close(end), name=f"end of a {self.kind} scope")
+        await uninterrupted(ending)
+        return ending.result()
+
+    async def _close(self, end: "Future[None]") -> list[BaseException]:
+        try:
+            return [error async for error in self._failures()]
+        finally:
+            with self._shared.lock:
+                self._leave()
+            end.set_result(None)
+
+    async def _failures(self) -> AsyncIterator[BaseException]:
+        """End everything, and yield what fails."""
+        with self._shared.lock:
+            underway = list(self._creations.values())
+            within = list(self._children)
+        for child in reversed(within):
+            for error in await child.end():
+                yield error
         for one in underway:
             _cancel(one)
-        failures = [error for one in underway for error in await self._ended(one)]
-        while True:
-            with self._lock:
-                if not self._finalisers:
-                    return failures
-                cell, finaliser = self._finalisers.pop()
-                cell.instance = NOT_READY
-            failures += await finaliser.run(self._close_timeout)
+        for one in underway:
+            for error in await self._late(one):
+                yield error
+        while (finaliser := self._last()) is not None:
+            for error in await finaliser.run(self._shared.close_timeout):
+                yield error
+
+    def _last(self) -> Finaliser | None:
+        with self._shared.lock:
+            if not self._finalisers:
+                return None
+            recipe, finaliser = self._finalisers.pop()
+            if recipe is not None:
+                recipe.instance = NOT_READY
+                self._instances.pop(recipe, None)
+            return finaliser
+
+    def _leave(self) -> None:
+        self._instances.clear()
+        self._given = ()
+        if self.parent is not None:
+            self.parent._children.pop(self, None)
+
+    def _home(self, recipe: Recipe) -> "Lifetime":
+        lifetime: Lifetime | None = self
+        while lifetime is not None:
+            if lifetime.kind == recipe.home:
+                return lifetime
+            lifetime = lifetime.parent
+        name = recipe.definition.name
+        raise NoActiveScopeError(name, str(recipe.definition), recipe.home, asked_in=self._description)
+
+    @property
+    def _description(self) -> str | None:
+        return None if self.parent is None else str(self.kind)
+
+    def _kept(self, recipe: Recipe) -> object:
+        """Return the instance of a recipe whose home this is, or `NOT_READY`."""
+        if self.parent is None:
+            return recipe.instance
+        return self._instances.get(recipe, NOT_READY)
+
+    def _keep(self, recipe: Recipe, instance: object) -> None:
+        if self.parent is None:
+            recipe.instance = instance
+        else:
+            self._instances[recipe] = instance
+
+    def _over(self) -> ContainerError:
+        if self.parent is None:
+            return ContextClosedError("the container is stopped or stopping, so it has no beans to give")
+        return ScopeClosedError(self.kind)
+
+    def _missing(self, recipe: Recipe) -> list[Recipe]:
+        """Return the recipes whose instances are kept but don't exist yet, each after those it needs."""
+        order: dict[Recipe, None] = {}
+        stack = [recipe]
+        while stack:
+            last = stack[-1]
+            if last in order or self._home(last)._kept(last) is not NOT_READY:
+                stack.pop()
+                continue
+            missing = [one for one in last.inputs if one not in order and self._is_missing(one)]
+            if missing:
+                stack += reversed(missing)
+            else:
+                order[stack.pop()] = None
+        return [one for one in order if one.cached]
+
+    def _is_missing(self, recipe: Recipe) -> bool:
+        return self._home(recipe)._kept(recipe) is NOT_READY
 
     def _get(self, recipe: Recipe, missing: Sequence[Recipe]) -> object:
         for one in missing:
             try:
-                self._create(one)
+                self._home(one)._create(one)
             except BeanCreationError as error:
                 raise _seen_from(recipe, one, error) from error.__cause__
         return at_once(self._value(recipe), recipe.definition.name)
@@ -160,18 +348,22 @@ class Instances:
 
     def _join(self, recipe: Recipe) -> tuple[SharedCreation | None, bool]:
         """Return the creation of an instance and whether it is ours to run, or None where the instance exists."""
-        with self._lock:
-            if recipe.ready:
+        with self._shared.lock:
+            if self._kept(recipe) is not NOT_READY:
                 return None, False
-            if self._closed:
-                raise closed()
-            known = recipe.cell.creation
-            if isinstance(known, SharedCreation):
+            if self.closed:
+                raise self._over()
+            known = self._creations.get(recipe)
+            if known is not None:
                 return known, False
-            creation = recipe.cell.creation = SharedCreation(recipe, creating.get())
-            self._creations[creation] = None
-            creation.context.run(creating.set, creation)
+            creation = self._creations[recipe] = SharedCreation(recipe, creating.get())
+            creation.context.run(self._enter, creation)
             return creation, True
+
+    def _enter(self, creation: SharedCreation) -> None:
+        creating.set(creation)
+        if self.parent is not None:
+            self._shared.active.set(self)
 
     @contextmanager
     def _waiting_for(self, creation: Creation) -> Iterator[None]:
@@ -184,7 +376,7 @@ class Instances:
         if me is None:
             yield
             return
-        with self._lock:
+        with self._shared.lock:
             way = _way(creation, me)
             if way:
                 raise _circle([me, *way])
@@ -192,7 +384,7 @@ class Instances:
         try:
             yield
         finally:
-            with self._lock:
+            with self._shared.lock:
                 me.waits.remove(creation)
 
     def _start(self, creation: SharedCreation) -> None:
@@ -215,7 +407,7 @@ class Instances:
             finaliser = self._publish(creation, built)
             if finaliser is not None:
                 report(finaliser.run_sync())
-                self._fail(creation, closed())
+                self._fail(creation, self._over())
 
     async def _arun(self, creation: SharedCreation) -> None:
         try:
@@ -228,54 +420,60 @@ class Instances:
             finaliser = self._publish(creation, built)
             if finaliser is not None:
                 # in a context of its own: the finaliser enters the one that this task is in
-                ending = asyncio.create_task(finaliser.run(self._close_timeout), context=Context())
-                report(await ending)
-                self._fail(creation, closed())
+                running = finaliser.run(self._shared.close_timeout)
+                report(await asyncio.create_task(running, context=Context()))
+                self._fail(creation, self._over())
 
     def _publish(self, creation: SharedCreation, built: Built) -> Finaliser | None:
         """Let everyone have the instance; or return what ends it, where everything has ended meanwhile."""
         finaliser = Finaliser(creation.definition, creation.context, built.ending)
-        cell = creation.recipe.cell
-        with self._lock:
-            if self._closed:
+        recipe = creation.recipe
+        with self._shared.lock:
+            if self.closed:
                 return finaliser
-            cell.instance, cell.creation = built.instance, None
-            self._finalisers.append((cell, finaliser))
-            del self._creations[creation]
+            self._keep(recipe, built.instance)
+            if built.ending or self.parent is None:  # a singleton is forgotten when its turn comes
+                self._finalisers.append((recipe, finaliser))
+            del self._creations[recipe]
         creation.over = True
         creation.outcome.set_result(built.instance)
         return None
 
     def _fail(self, creation: SharedCreation, error: BaseException) -> None:
         """Tell everyone who waits; whoever asks next tries again."""
-        with self._lock:
-            creation.recipe.cell.creation = None
-            self._creations.pop(creation, None)
-            ended = self._closed and isinstance(error, asyncio.CancelledError)
+        with self._shared.lock:
+            self._creations.pop(creation.recipe, None)
+            ended = self.closed and isinstance(error, asyncio.CancelledError)
         creation.over = True
-        creation.outcome.set_exception(closed() if ended else _failure(creation.definition, error))
+        creation.outcome.set_exception(self._over() if ended else _failure(creation.definition, error))
 
     def _settle(self, creation: SharedCreation) -> None:
         """A task that is cancelled before its first step never comes to tell how it went."""
         if not creation.outcome.done():
             self._fail(creation, asyncio.CancelledError())
 
-    async def _ended(self, creation: SharedCreation) -> list[BaseException]:
+    async def _late(self, creation: SharedCreation) -> list[BaseException]:
         outcome = asyncio.wrap_future(creation.outcome)
         outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
-        if await settle(outcome, self._close_timeout):
+        if await settle(outcome, self._shared.close_timeout):
             return []
-        late = f"the creation of {creation.definition} didn't end within {self._close_timeout:g} seconds"
+        late = (
+            f"the creation of {creation.definition} didn't end within {self._shared.close_timeout:g} seconds"
+        )
         return [TimeoutError(late)]
 
     async def _value(self, recipe: Recipe) -> object:
         """Return an instance that exists, or a new one where none is kept."""
+        home = self._home(recipe)
         if recipe.cached:
-            if not recipe.ready:
-                raise closed()
-            return recipe.cell.instance
-        if self._closed:
-            raise closed()
+            instance = home._kept(recipe)
+            if instance is NOT_READY:
+                raise home._over()
+            return instance
+        if isinstance(recipe, Given):
+            return home._looked_up(recipe)
+        if home.closed:
+            raise home._over()
         creation = Creation(recipe, creating.get())
         way = _way_up(creation)
         if way:
@@ -291,29 +489,25 @@ class Instances:
                 creation.over = True
                 creating.reset(token)
 
+    def _looked_up(self, recipe: Given) -> object:
+        wanted = recipe.definition.type
+        found = self.given(wanted)
+        if found is NOT_READY and self.closed:
+            raise self._over()
+        if found is NOT_READY:
+            name = name_of(wanted)
+            cure = (
+                f"fix: hand it over when the scope opens: container.scope({str(recipe.home)!r}, {name}(...))"
+            )
+            raise NoSuchBeanError(f"type {name}", hints=(f"the {recipe.home} scope was given none", cure))
+        return found
+
 
 def _cancel(creation: SharedCreation) -> None:
     """Cancel a creation that runs in a task, which may belong to another event loop."""
     task = creation.task
     if task is not None and not task.get_loop().is_closed():
         task.get_loop().call_soon_threadsafe(task.cancel)
-
-
-def _missing(recipe: Recipe) -> list[Recipe]:
-    """Return the recipes whose instances are kept but don't exist yet, each after those it needs."""
-    order: dict[Recipe, None] = {}
-    stack = [recipe]
-    while stack:
-        last = stack[-1]
-        if last in order or last.ready:
-            stack.pop()
-            continue
-        missing = [one for one in last.inputs if one not in order and not one.ready]
-        if missing:
-            stack += reversed(missing)
-        else:
-            order[stack.pop()] = None
-    return [one for one in order if one.cached]
 
 
 def _failure(definition: BeanDefinition, error: BaseException) -> ContainerError:

@@ -1,17 +1,21 @@
 """What the container knows about a bean before any instance exists: plain data."""
 
 import enum
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cortado.container.conditions import Condition
 
-__all__ = ["BeanDefinition", "FactoryKind", "Options", "Scope", "Stereotype"]
+__all__ = ["BeanDefinition", "FactoryKind", "Options", "Scope", "Stereotype", "is_word", "scope_kind"]
 
 
-class Scope(enum.Enum):
-    """How long an instance lives; the value is the word that decorators accept too."""
+class Scope(enum.StrEnum):
+    """How long an instance lives; each is equal to its word, which decorators accept too.
+
+    A container may have scopes of its own besides these, known by their words alone.
+    """
 
     SINGLETON = "singleton"
     """As long as the container."""
@@ -23,6 +27,19 @@ class Scope(enum.Enum):
     """As long as one HTTP request, or one message."""
     PROTOTYPE = "prototype"
     """A new instance at each request for it; whoever asked owns it."""
+
+
+def is_word(given: object) -> bool:
+    """Whether something may be the word of a scope."""
+    return isinstance(given, str) and given.isidentifier()
+
+
+def scope_kind(word: str) -> str:
+    """Return the scope of a word: a `Scope` where it names one, else the word itself."""
+    try:
+        return Scope(word)
+    except ValueError:
+        return sys.intern(word)
 
 
 class Stereotype(enum.Enum):
@@ -47,6 +64,7 @@ class FactoryKind(enum.Enum):
     GENERATOR = "generator"
     ASYNC_GENERATOR = "async generator"
     PROVIDER = "provider"
+    GIVEN = "given"
 
     @property
     def awaits(self) -> bool:
@@ -64,7 +82,7 @@ class Options:
     """What a decorator or a registration says; None, or nothing, means unsaid."""
 
     name: str | None = None
-    scope: Scope | None = None
+    scope: str | None = None
     primary: bool | None = None
     fallback: bool | None = None
     qualifiers: tuple[str, ...] = ()
@@ -104,13 +122,13 @@ class BeanDefinition:
     """How an instance comes into being."""
     factory: Callable[..., Any]
     """The class or function that is called; for a ready instance, a function that returns it; for a bean of an adopted
-    container, what asks its provider."""
+    container, what asks its provider; for an object that a scope is given, its type."""
     location: str
     """Where it is defined, for messages: `module.QualName`."""
     stereotype: Stereotype | None = None
     """The part its class plays; None for what a `@bean` method or a registered factory returns."""
-    scope: Scope = Scope.SINGLETON
-    """How long an instance lives."""
+    scope: str = Scope.SINGLETON
+    """How long an instance lives: a `Scope`, or the word of a scope that was registered."""
     primary: bool = False
     """Preferred where several beans fit."""
     fallback: bool = False
@@ -133,4 +151,4 @@ class BeanDefinition:
     """Local names around the definition, for reading annotations that are strings."""
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.location}, {self.scope.value})"
+        return f"{self.name} ({self.location}, {self.scope})"

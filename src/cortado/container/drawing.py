@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cortado.container.definitions import BeanDefinition, FactoryKind
 from cortado.container.injection import name_of
-from cortado.container.wiring import Plan
+from cortado.container.plans import Plan
 from cortado.exceptions import ConfigurationError
 
 __all__ = ["draw"]
@@ -89,7 +89,7 @@ def _json(beans: Sequence[BeanDefinition], edges: Sequence[Edge]) -> str:
         {
             "name": bean.name,
             "type": name_of(bean.type),
-            "scope": bean.scope.value,
+            "scope": str(bean.scope),
             "stereotype": None if bean.stereotype is None else bean.stereotype.value,
             "location": bean.location,
         }
@@ -110,7 +110,7 @@ FORMATS: Mapping[str, Callable[[Sequence[BeanDefinition], Sequence[Edge]], str]]
 
 
 def _label(bean: BeanDefinition) -> tuple[str, str]:
-    return bean.name, f"{name_of(bean.type)}, {bean.scope.value}"
+    return bean.name, f"{name_of(bean.type)}, {bean.scope}"
 
 
 def _in_mermaid(text: str) -> str:

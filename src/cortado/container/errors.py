@@ -1,5 +1,6 @@
 """The error tree of the container: each error says what, where, and the cure."""
 
+import difflib
 from collections.abc import Iterable, Sequence
 from typing import Self
 
@@ -15,12 +16,16 @@ __all__ = [
     "ContainerError",
     "ContextClosedError",
     "DuplicateBeanError",
+    "NoActiveScopeError",
     "NoSuchBeanError",
     "NoUniqueBeanError",
     "OverrideTypeError",
     "PropertyError",
     "ScanError",
     "ScopeCloseError",
+    "ScopeClosedError",
+    "ScopeMismatchError",
+    "UnknownScopeError",
 ]
 
 
@@ -223,6 +228,88 @@ class BeanCreationError(ContainerError):
 
 class ContextClosedError(ContainerError):
     """The container isn't running: not started yet, stopping, or stopped."""
+
+
+class ScopeMismatchError(ContainerError):
+    """A bean would hold another one that lives shorter, itself or through prototypes.
+
+    Attributes:
+        path: The names of the beans from the holder to the one that lives shorter.
+        scope: Where the holder lives.
+        held: Where the other one lives.
+    """
+
+    def __init__(
+        self, way: Sequence[tuple[str, str]], *, scope: str, held: str, parameter: str | None = None
+    ) -> None:
+        self.path = tuple(name for name, _ in way)
+        self.scope, self.held = scope, held
+        drawn = " -> ".join(description for _, description in way)
+        asked = () if parameter is None else (f"required by: parameter {parameter!r} of {way[0][1]}",)
+        first, last = self.path[0], self.path[-1]
+        lines = (
+            f"{first!r} lives in the {scope} scope, and {last!r}, which it would hold, in the {held} scope:",
+            drawn,
+            *asked,
+            f"fix: inject Lazy[...] and call get() when {last!r} is needed, or make {first!r} scope={str(held)!r}",
+        )
+        super().__init__("\n  ".join(lines))
+
+
+class UnknownScopeError(ContainerError):
+    """A bean is of a scope that the container doesn't know.
+
+    Attributes:
+        bean: The bean, in words.
+        scope: The word of its scope.
+    """
+
+    def __init__(self, bean: str, scope: str, known: Sequence[str]) -> None:
+        self.bean, self.scope = bean, scope
+        near = difflib.get_close_matches(scope, (*known, "singleton", "prototype"), 1)
+        meant = (f"did you mean: {near[0]}?",) if near else ()
+        fix = f"fix: container.register_scope({str(scope)!r}), or one of: singleton, {', '.join(known)}, prototype"
+        super().__init__("\n  ".join((f"bean {bean} is of a scope that doesn't exist", *meant, fix)))
+
+
+class NoActiveScopeError(ContainerError):
+    """A bean was asked for outside any scope of the kind that it lives in.
+
+    Attributes:
+        name: The bean.
+        scope: The scope that isn't there.
+    """
+
+    def __init__(self, name: str, bean: str, scope: str, *, asked_in: str | None = None) -> None:
+        self.name, self.scope = name, scope
+        where = "here" if asked_in is None else f"around this {asked_in} scope"
+        super().__init__(
+            f"bean {bean} can't be had: no {scope} scope is open {where}\n"
+            f"  fix: ask {OPENERS.get(scope, 'within one')}, or open one: "
+            f"async with container.scope({str(scope)!r}) as scope: await scope.aget(...)"
+        )
+
+
+OPENERS = {
+    "session": "in the handler or a hook of a WebSocket session",
+    "child": "in a part of a session that make_scope() began",
+    "request": "while a request or a message is handled",
+}
+
+
+class ScopeClosedError(ContainerError):
+    """A scope has ended, or is about to, so it makes no beans any more.
+
+    Attributes:
+        scope: The kind of scope.
+    """
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        super().__init__(
+            f"this {scope} scope has ended, so it has no beans to give\n"
+            f"  fix: end whatever outlives its {scope} before it, or let it open a scope of its own"
+        )
 
 
 class ScopeCloseError(ContainerError, ExceptionGroup[Exception]):

@@ -5,8 +5,10 @@ from typing import Any, Protocol, cast
 
 from cortado.container.definitions import BeanDefinition, FactoryKind
 from cortado.container.markers import Lazy
-from cortado.container.recipes import Foreign, Outsider, Provided, Recipe
-from cortado.container.wiring import Argument, Plan, Wiring, circles, dependencies_first
+from cortado.container.plans import Argument, Plan
+from cortado.container.recipes import Foreign, Given, Outsider, Provided, Recipe
+from cortado.container.scopes import Scopes, mismatches, reaches
+from cortado.container.wiring import Wiring, circles, dependencies_first
 
 __all__ = ["Bean", "Graph"]
 
@@ -62,9 +64,11 @@ class Graph:
         wiring: Wiring,
         plans: Mapping[str, Plan],
         beans: Mapping[str, Bean],
+        scopes: Scopes,
         lazy: Callable[[Argument], Lazy[object]],
     ) -> None:
         self._wiring = wiring
+        self._scopes = scopes
         self._plans = plans
         self._beans = beans
         self._lazy = lazy
@@ -81,15 +85,17 @@ class Graph:
         """Put the recipes in force that the overrides of this moment ask for.
 
         Raises:
-            ContainerError: A replacement needs what isn't there, or a circle; nothing has changed then.
+            ContainerError: A replacement needs what isn't there, or lives shorter, or a circle; nothing has changed
+                then.
         """
         plans = {name: self._plan_in_force(bean) for name, bean in self._beans.items()}
-        wrong = circles(plans)
+        reached = reaches(plans, self._scopes)
+        wrong = circles(plans) or mismatches(plans, reached, self._scopes)
         if wrong:
             raise wrong[0]
         recipes: dict[str, Recipe] = {}
         for name in dependencies_first(plans):
-            recipes[name] = self._recipe(self._beans[name], plans[name], recipes)
+            recipes[name] = self._recipe(self._beans[name], plans[name], recipes, reached[name].scope)
         live: set[object] = {one for bean in self._beans.values() for one in bean.stand_ins}
         self._replacements = {one: plan for one, plan in self._replacements.items() if one in live}
         live |= {one for outsider in self._adopted.values() for one in outsider.overriding}
@@ -128,7 +134,7 @@ class Graph:
             raise problems[0]
         return plan
 
-    def _recipe(self, bean: Bean, plan: Plan, made: Mapping[str, Recipe]) -> Recipe:
+    def _recipe(self, bean: Bean, plan: Plan, made: Mapping[str, Recipe], home: str) -> Recipe:
         inputs = [made[name] for name in plan.needs]
         stand_in = bean.stand_ins[-1] if bean.stand_ins else None
         outsider = self._adopted.get(bean) if stand_in is None else None
@@ -137,8 +143,10 @@ class Graph:
         if known is None:
             if outsider is not None:
                 known = Provided(bean.definition, inputs, outsider)
+            elif stand_in is None and plan.definition.kind is FactoryKind.GIVEN:
+                known = Given(plan.definition)
             elif stand_in is None or stand_in in self._replacements:
-                known = Recipe(plan, inputs, self._lazy, stand_in)
+                known = Recipe(plan, inputs, self._lazy, stand_in, home)
             else:
                 known = Foreign(bean.definition, stand_in)
             bean.recipes[key] = known

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope
-from cortado.container.errors import AsyncBeanError, ContextClosedError
+from cortado.container.errors import AsyncBeanError
 from cortado.container.injection import Shape
 from cortado.container.markers import Lazy
+from cortado.container.plans import Argument, Plan
 from cortado.container.stereotypes import Hook, HookKind
-from cortado.container.wiring import Argument, Plan
 from cortado.metadata import own_record
 
-__all__ = ["NOT_READY", "Built", "Cell", "Foreign", "Outsider", "Provided", "Recipe", "Step", "at_once"]
+__all__ = ["NOT_READY", "Built", "Foreign", "Given", "Outsider", "Provided", "Recipe", "Step", "at_once"]
 
 logger = logging.getLogger("cortado.container")
 
@@ -31,17 +31,6 @@ class _NotReady:
 
 NOT_READY: Final = _NotReady()
 """Stands for an instance that can't be had without waiting."""
-
-
-class Cell:
-    """The place of one instance."""
-
-    __slots__ = ("creation", "instance")
-
-    def __init__(self) -> None:
-        self.instance: object = NOT_READY
-        self.creation: object = None
-        """Whoever is creating the instance now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +101,11 @@ class Recipe:
     """How one bean is made of the instances of others, with the overrides of its time.
 
     The same plan over the same inputs is the same recipe, so an instance belongs to exactly the beans it holds.
+
+    Attributes:
+        home: The scope that keeps the instance; of what isn't kept, the scope that it needs.
+        cached: Whether the instance is kept.
+        instance: The instance of a singleton; `NOT_READY` where there is none, and for every other recipe.
     """
 
     __slots__ = (
@@ -119,9 +113,10 @@ class Recipe:
         "_hooked",
         "_inputs",
         "cached",
-        "cell",
         "definition",
+        "home",
         "inputs",
+        "instance",
         "may_await",
         "must_await",
         "outside",
@@ -134,11 +129,13 @@ class Recipe:
         inputs: Sequence["Recipe"],
         lazy: Callable[[Argument], Lazy[object]],
         token: object = None,
+        home: str = Scope.SINGLETON,
     ) -> None:
         self.definition: BeanDefinition = plan.definition
         self.inputs = tuple(inputs)
-        self.cell = Cell()
-        self.cached = plan.definition.scope is Scope.SINGLETON
+        self.home = home
+        self.instance: object = NOT_READY
+        self.cached = plan.definition.scope != Scope.PROTOTYPE
         self.must_await: bool = _awaits(plan.definition) or any(
             not one.cached and one.must_await for one in inputs
         )
@@ -157,11 +154,6 @@ class Recipe:
         self._hooked = NO_HOOKS
         self._inputs = dict(zip(plan.needs, inputs, strict=True))
         self._arguments = [(one, lazy(one) if one.lazy else None) for one in plan.arguments]
-
-    @property
-    def ready(self) -> bool:
-        """Whether the instance exists."""
-        return self.cell.instance is not NOT_READY
 
     @property
     def stale(self) -> bool:
@@ -222,6 +214,16 @@ class Recipe:
         if kind is FactoryKind.COROUTINE:
             result = await result
         return result, _inferred_ending(result) if kind in CLOSED_BY_METHOD else ()
+
+
+class Given(Recipe):
+    """An object that a scope is given when it opens; looked up there at each request for it."""
+
+    __slots__ = ()
+
+    def __init__(self, definition: BeanDefinition) -> None:
+        super().__init__(Plan(definition), (), _no_lazy, home=definition.scope)
+        self.cached = False
 
 
 class Foreign(Recipe):
@@ -311,7 +313,7 @@ def _no_lazy(argument: Argument) -> Lazy[object]:
 
 
 def _awaits(definition: BeanDefinition) -> bool:
-    if definition.kind is FactoryKind.INSTANCE:
+    if definition.kind in (FactoryKind.INSTANCE, FactoryKind.GIVEN):
         return False
     cls = definition.factory if isinstance(definition.factory, type) else definition.type
     if not isinstance(cls, type):
@@ -389,8 +391,3 @@ def _inferred_ending(instance: object) -> tuple[Step, ...]:
         if callable(getattr(type(instance), name, None)):
             return (cast(Step, getattr(instance, name)),)
     return ()
-
-
-def closed() -> ContextClosedError:
-    """Return the error for a request after the end."""
-    return ContextClosedError("the container is stopped or stopping, so it has no beans to give")

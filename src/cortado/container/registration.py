@@ -17,6 +17,7 @@ __all__ = [
     "conditions_of",
     "define_class",
     "define_factory",
+    "define_given",
     "define_instance",
     "factory_kind",
     "location_of",
@@ -79,6 +80,18 @@ def define_instance(instance: object, as_type: Any = None, name: str | None = No
         factory=lambda: instance,
         location=location_of(cls),
         stereotype=stereotype_of(cls),
+    )
+
+
+def define_given(type: type, scope: str) -> BeanDefinition:
+    """Return the definition of an object that each scope of a kind is given; its name is no bean's."""
+    return _definition(
+        Options(scope=scope),
+        name=f"given {location_of(type)}",
+        type=type,
+        kind=FactoryKind.GIVEN,
+        factory=type,
+        location=location_of(type),
     )
 
 
@@ -151,7 +164,7 @@ def _definition(
     scope = options.scope or Scope.SINGLETON
     if scope is Scope.PROTOTYPE and kind.yields:
         raise ConfigurationError(
-            f"{location} is a prototype with a `yield`, and nothing would ever resume it; make it a singleton"
+            f"{location} is a prototype with a `yield`, and nothing would ever resume it; give it another scope"
         )
     return BeanDefinition(
         name=name,

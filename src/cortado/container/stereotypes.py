@@ -8,7 +8,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from cortado.container.annotations import enclosing_names, is_settings
 from cortado.container.conditions import BeanCondition, Condition, OnCall, OnClass, OnProfile, OnProperty
-from cortado.container.definitions import Options, Scope, Stereotype
+from cortado.container.definitions import Options, Scope, Stereotype, is_word, scope_kind
 from cortado.container.markers import is_property_name
 from cortado.container.profiles import ProfileExpression
 from cortado.exceptions import ConfigurationError
@@ -42,9 +42,11 @@ __all__ = [
     "prototype",
     "read_options",
     "repository",
+    "request_scope",
     "rest_controller",
     "scope",
     "service",
+    "session_scope",
 ]
 
 Class = TypeVar("Class", bound=type)
@@ -57,7 +59,8 @@ class BeanOptions(TypedDict, total=False):
     name: str
     """The bean's name; else the class in snake_case, or the name of the function."""
     scope: Scope | str
-    """How long an instance lives: `"singleton"` (the default) or `"prototype"`."""
+    """How long an instance lives: `"singleton"` (the default), `"session"`, `"child"`, `"request"`, `"prototype"`, or
+    the word of a scope that the container has registered."""
     primary: bool
     """Preferred where several beans fit."""
     fallback: bool
@@ -261,6 +264,16 @@ def scope(value: Scope | str) -> Callable[[Target], Target]:
     return _marker(Options(scope=_scope(value)))
 
 
+def session_scope(target: Target) -> Target:
+    """Keep one instance for each WebSocket connection."""
+    return _mark(target, Options(scope=Scope.SESSION))
+
+
+def request_scope(target: Target) -> Target:
+    """Keep one instance for each HTTP request, and one for each message of a connection."""
+    return _mark(target, Options(scope=Scope.REQUEST))
+
+
 def prototype(target: Target) -> Target:
     """Create a new instance at each request for the bean; its `pre_destroy` is never called."""
     return _mark(target, Options(scope=Scope.PROTOTYPE))
@@ -387,12 +400,12 @@ def _marker(options: Options) -> Callable[[Target], Target]:
     return decorate
 
 
-def _scope(given: Scope | str) -> Scope:
-    known = (Scope.SINGLETON, Scope.PROTOTYPE)
-    for one in known:
-        if given in (one, one.value):
-            return one
-    raise ConfigurationError(f"scope must be 'singleton' or 'prototype', not {given!r}")
+def _scope(given: Scope | str) -> str:
+    """Return a scope of ours as its member; whether any other word is a scope, the container knows at its start."""
+    if not is_word(given):
+        known = ", ".join(repr(str(one)) for one in Scope)
+        raise ConfigurationError(f"scope must be {known} or the word of a registered scope, not {given!r}")
+    return scope_kind(given)
 
 
 def _words(option: str, given: Iterable[str]) -> tuple[str, ...]:

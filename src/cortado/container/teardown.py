@@ -8,10 +8,10 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 
-from cortado.container.definitions import BeanDefinition
+from cortado.container.errors import ScopeCloseError
 from cortado.tasks import settle
 
-__all__ = ["Finaliser", "report", "uninterrupted"]
+__all__ = ["Finaliser", "raise_all", "report", "uninterrupted"]
 
 logger = logging.getLogger("cortado.container")
 
@@ -21,9 +21,10 @@ GRACE = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finaliser:
-    """What has to be done at a bean's end; the steps run in the context in which the bean was created."""
+    """What has to be done at a bean's end, or a scope's; the steps run in the context in which the bean was created."""
 
-    definition: BeanDefinition
+    subject: object
+    """What ends, for messages."""
     context: Context
     steps: tuple[Callable[[], object], ...]
 
@@ -56,11 +57,11 @@ class Finaliser:
         if isinstance(error, asyncio.CancelledError):
             cause, error = error, RuntimeError("the finaliser was cancelled")
             error.__cause__ = cause
-        error.add_note(f"while destroying {self.definition} with {getattr(step, '__name__', 'close')}()")
+        error.add_note(f"while destroying {self.subject} with {getattr(step, '__name__', 'close')}()")
         return error
 
 
-async def uninterrupted(task: "asyncio.Task[Any]") -> None:
+async def uninterrupted(task: "asyncio.Future[Any]") -> None:
     """Wait for a task to its end; a cancellation meanwhile goes on only then, in place of the task's outcome."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -74,6 +75,17 @@ async def uninterrupted(task: "asyncio.Task[Any]") -> None:
     if not task.cancelled() and task.exception() is not None:
         logger.error("failed while being cancelled", exc_info=task.exception())
     raise cancelled
+
+
+def raise_all(failures: Iterable[BaseException], what: str) -> None:
+    """Raise what finalisers raised, as one group; what isn't an Exception goes first, by itself."""
+    failures = tuple(failures)
+    for one in failures:
+        if not isinstance(one, Exception):
+            raise one
+    ordinary = [one for one in failures if isinstance(one, Exception)]
+    if ordinary:
+        raise ScopeCloseError(what, ordinary)
 
 
 def report(failures: Iterable[BaseException]) -> None:

@@ -4,7 +4,7 @@ import difflib
 import functools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from cortado.container.annotations import (
@@ -33,32 +33,13 @@ from cortado.container.injection import (
 )
 from cortado.container.markers import REQUIRED, Value
 from cortado.container.matching import TypeIndex, substituted, supertypes
+from cortado.container.plans import Argument, Plan
+from cortado.container.registration import define_given, stereotype_of
+from cortado.container.scopes import Scopes, mismatches, reaches
 from cortado.container.selection import settings_class
 from cortado.container.values import Properties, type_name
 
-__all__ = ["Argument", "Plan", "Wiring", "circles", "dependencies_first"]
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """What one parameter of a factory gets: beans in some shape, or a constant where `targets` doesn't apply."""
-
-    parameter: str
-    keyword: bool
-    shape: Shape = Shape.ONE
-    targets: tuple[str, ...] = ()
-    lazy: bool = False
-    constant: Any = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """How one bean is made: its factory's arguments, decided once."""
-
-    definition: BeanDefinition
-    arguments: tuple[Argument, ...] = ()
-    needs: tuple[str, ...] = ()
-    """The names of the beans that must exist first, each once."""
+__all__ = ["Wiring", "circles", "dependencies_first"]
 
 
 class Wiring:
@@ -69,8 +50,11 @@ class Wiring:
         definitions: Iterable[BeanDefinition],
         excluded: Mapping[BeanDefinition, str],
         properties: Properties,
+        scopes: Scopes,
     ) -> None:
-        self._definitions = {one.name: one for one in definitions}
+        self._scopes = scopes
+        self._assumed: dict[type, BeanDefinition] = {}
+        self._definitions = {one.name: one for one in (*_declared(scopes), *definitions)}
         self._index = TypeIndex(self._definitions.values())
         self._excluded = excluded
         self._properties = properties
@@ -135,8 +119,13 @@ class Wiring:
             hints = [_excluded(one, why) for one, why in self._excluded.items() if one.name == name] or hints
             raise NoSuchBeanError(f"name {name!r}", required_by=required_by, hints=hints) from None
 
-    def plan(self, definition: BeanDefinition) -> tuple[Plan, list[ContainerError]]:
-        """Return how a bean is made, and everything that is wrong with it; the plan is whole if nothing is."""
+    def plan(
+        self, definition: BeanDefinition, *, assuming: bool = False
+    ) -> tuple[Plan, list[ContainerError]]:
+        """Return how a bean is made, and everything that is wrong with it; the plan is whole if nothing is.
+
+        With `assuming`, what is no bean but may be given to the bean's scope when that opens is taken to be.
+        """
         problems: list[ContainerError] = []
         arguments: list[Argument] = []
         try:
@@ -145,7 +134,7 @@ class Wiring:
             return Plan(definition), [error]
         for parameter in parameters:
             try:
-                argument = self._argument(definition, parameter)
+                argument = self._argument(definition, parameter, assuming)
             except ContainerError as error:
                 problems.append(error)
             else:
@@ -168,14 +157,17 @@ class Wiring:
         plans: dict[str, Plan] = {}
         problems: list[ContainerError] = []
         for definition in self._definitions.values():
-            plans[definition.name], wrong = self.plan(definition)
+            plans[definition.name], wrong = self.plan(definition, assuming=True)
             problems += wrong
+        plans.update((one.name, Plan(one)) for one in self._assumed.values())
         problems += circles(plans)
+        problems += self._scopes.unknown(plans)
+        problems += mismatches(plans, reaches(plans, self._scopes), self._scopes)
         return plans, problems
 
     def _parameters(self, definition: BeanDefinition) -> tuple[Parameter, ...]:
         factory = definition.factory
-        if definition.kind in (FactoryKind.INSTANCE, FactoryKind.PROVIDER) or is_settings(factory):
+        if definition.kind in NOT_CALLED or is_settings(factory):
             return ()
         if not isinstance(factory, type):
             method = definition.owner is not None
@@ -186,7 +178,7 @@ class Wiring:
             for one in constructor_parameters(factory, definition.names, self._registered)
         )
 
-    def _argument(self, definition: BeanDefinition, parameter: Parameter) -> Argument | None:
+    def _argument(self, definition: BeanDefinition, parameter: Parameter, assuming: bool) -> Argument | None:
         where = f"parameter {parameter.name!r} of {definition}"
         value = read_value(parameter.annotation)
         if value is not None:
@@ -203,6 +195,9 @@ class Wiring:
                 return _default(parameter)
             if point.optional:
                 return Argument(parameter.name, parameter.keyword, lazy=point.lazy)
+            assumed = self._assume(point, definition.scope, assuming)
+            if assumed is not None:
+                return Argument(parameter.name, parameter.keyword, targets=(assumed.name,), lazy=point.lazy)
         chosen = self.choose(
             requested,
             point.qualifier,
@@ -211,6 +206,19 @@ class Wiring:
             without=None if point.lazy else definition.name,
         )
         return Argument(parameter.name, parameter.keyword, targets=(chosen.name,), lazy=point.lazy)
+
+    def _assume(self, point: InjectionPoint, scope: str, assuming: bool) -> BeanDefinition | None:
+        """Return the definition of what a scope must be given when it opens, where nothing says that it won't be."""
+        wanted = point.type
+        known = self._assumed.get(wanted) if isinstance(wanted, type) else None
+        opens = scope in self._scopes.words and self._scopes.declared(scope) is None
+        if not assuming or not opens or (known is not None and self._scopes.outlives(known.scope, scope)):
+            return known if opens else None
+        forgotten = not isinstance(wanted, type) or wanted.__module__ == "builtins" or stereotype_of(wanted)
+        if point.qualifier is not None or forgotten or TypeIndex(self._excluded).candidates(wanted):
+            return None
+        self._assumed[wanted] = define_given(wanted, scope)
+        return self._assumed[wanted]
 
     def _property(self, parameter: Parameter, value: Value, where: str) -> Argument | None:
         annotation = parameter.annotation
@@ -261,6 +269,15 @@ class Wiring:
             yield f"did you mean: {near[0]}?" if near[0] != name else f"did you mean: {module}.{name}?"
         elif qualifier is None and isinstance(requested, type):
             yield "fix: name a class of this type among the sources, or a configuration with a @bean method for it"
+
+
+NOT_CALLED = (FactoryKind.INSTANCE, FactoryKind.PROVIDER, FactoryKind.GIVEN)
+
+
+def _declared(scopes: Scopes) -> Iterator[BeanDefinition]:
+    """Yield the definitions of what scopes are given, of what several are given that of the shortest first."""
+    for kind in reversed(scopes.words):
+        yield from (define_given(one, kind) for one in scopes.declared(kind) or ())
 
 
 def classes_by_name(definitions: Iterable[BeanDefinition]) -> Names:

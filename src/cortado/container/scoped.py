@@ -1,0 +1,137 @@
+"""A scope that is open: beans that live as long as one connection, one request, or one piece of work."""
+
+import contextvars
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar, overload
+
+from cortado.container.creation import Lifetime
+from cortado.container.errors import NoSuchBeanError
+from cortado.container.graph import Bean
+from cortado.container.recipes import NOT_READY, Recipe
+from cortado.container.teardown import Finaliser, raise_all
+
+__all__ = ["BeanScope", "Beans"]
+
+T = TypeVar("T")
+
+
+class Beans(Protocol):
+    """What a scope needs of its container."""
+
+    def find(self, bean: Any, qualifier: str | None) -> Bean:
+        """Return the bean of a type or name."""
+        ...
+
+    def recipe_of(self, bean: Bean) -> Recipe:
+        """Return the recipe in force."""
+        ...
+
+
+class BeanScope(Lifetime):
+    """The beans of one connection, one request, or one piece of work, from its beginning to its end.
+
+    `Container.scope()` opens one. While its `async with` block runs, `Lazy` and `Container.get` find its beans, too,
+    in this task and in the tasks that it starts. Its end ends the scopes within it, then its beans, last created
+    first, each finaliser by itself and within the container's `close_timeout`.
+
+    Attributes:
+        kind: The scope's word.
+        parent: The scope around it; directly below the container, the container's own lifetime.
+        closed: Whether it has ended, or is about to.
+    """
+
+    __slots__ = ("_beans", "_token")
+
+    def __init__(self, beans: Beans, kind: str, parent: Lifetime, given: tuple[object, ...]) -> None:
+        super().__init__(kind, parent, given)
+        self._beans = beans
+        self._token: contextvars.Token[Lifetime | None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._token = self.active.set(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            self.active.reset(self._token)
+            self._token = None
+        await self.aclose()
+
+    @overload
+    def get(self, bean: type[T], qualifier: str | None = None) -> T: ...
+
+    @overload
+    def get(self, bean: Any, qualifier: str | None = None) -> Any: ...
+
+    def get(self, bean: Any, qualifier: str | None = None) -> Any:
+        """Return the bean of a type or name, created now if need be; or an object that the scope was given.
+
+        Raises:
+            NoSuchBeanError: There is none.
+            NoUniqueBeanError: There are several, and nothing prefers one of them.
+            NoActiveScopeError: It lives in a scope that this one isn't in.
+            AsyncBeanError: It, or a bean it needs, has to be awaited and isn't ready.
+            BeanCreationError: It can't be created; the next call tries again.
+            ScopeClosedError: The scope has ended.
+        """
+        found = self._found(bean, qualifier)
+        return self.resolve(found) if isinstance(found, Recipe) else found[0]
+
+    @overload
+    async def aget(self, bean: type[T], qualifier: str | None = None) -> T: ...
+
+    @overload
+    async def aget(self, bean: Any, qualifier: str | None = None) -> Any: ...
+
+    async def aget(self, bean: Any, qualifier: str | None = None) -> Any:
+        """Return the bean of a type or name, waiting for its creation if need be; or an object given to the scope.
+
+        Cancelling is safe: a creation under way goes on for the others who wait for it.
+
+        Raises:
+            NoSuchBeanError: There is none.
+            NoUniqueBeanError: There are several, and nothing prefers one of them.
+            NoActiveScopeError: It lives in a scope that this one isn't in.
+            BeanCreationError: It can't be created; the next call tries again.
+            ScopeClosedError: The scope has ended.
+        """
+        found = self._found(bean, qualifier)
+        return await self.aresolve(found) if isinstance(found, Recipe) else found[0]
+
+    def on_close(self, callback: Callable[[], Awaitable[object] | object]) -> None:
+        """Have a function called, and awaited where it returns an awaitable, when the scope ends.
+
+        Its turn comes before everything that was created, or registered, earlier.
+
+        Raises:
+            ScopeClosedError: The scope has ended.
+        """
+        subject = f"a {self.kind} scope"
+        self.at_end(Finaliser(subject, contextvars.copy_context(), (callback,)))
+
+    async def aclose(self) -> None:
+        """End the scope. Does nothing when it has ended; several callers wait for the same end.
+
+        Runs to its end even when cancelled half-way; the cancellation goes on then.
+
+        Raises:
+            ScopeCloseError: Some finalisers failed; all were run.
+        """
+        failures = await self.end()
+        if failures:
+            raise_all(failures, f"not everything of this {self.kind} scope could be ended")
+
+    def _found(self, bean: Any, qualifier: str | None) -> Recipe | tuple[object]:
+        """Return the recipe of a bean, or an object given in a tuple."""
+        if not self.closed or self._instances:
+            try:
+                return self._beans.recipe_of(self._beans.find(bean, qualifier))
+            except NoSuchBeanError:
+                given = NOT_READY if qualifier is not None or not isinstance(bean, type) else self.given(bean)
+                if given is NOT_READY:
+                    raise
+                return (given,)
+        raise self._over()

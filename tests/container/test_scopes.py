@@ -1,0 +1,619 @@
+"""Scopes: who lives how long, who may hold whom, and how a scope ends."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import pytest
+
+from cortado.container import (
+    BeanScope,
+    Container,
+    ContextClosedError,
+    Lazy,
+    NoActiveScopeError,
+    NoSuchBeanError,
+    Qualifier,
+    Scope,
+    ScopeClosedError,
+    ScopeCloseError,
+    ScopeMismatchError,
+    UnknownScopeError,
+    bean,
+    component,
+    configuration,
+    pre_destroy,
+    prototype,
+    request_scope,
+    scope,
+    service,
+    session_scope,
+)
+from cortado.exceptions import ConfigurationError, StartupError
+
+
+@service
+class Clock:
+    pass
+
+
+@session_scope
+@component
+class Visitor:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+
+@scope("child")
+@component
+class Panel:
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor = visitor
+
+
+@request_scope
+@component
+class Work:
+    def __init__(self, visitor: Visitor, clock: Clock) -> None:
+        self.visitor = visitor
+        self.clock = clock
+
+
+@request_scope
+@component
+class Errand:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+
+class Ticket:
+    pass
+
+
+async def test_each_scope_has_its_own_instance():
+    """One instance for each scope, the same for whoever asks in it."""
+    async with Container(Clock, Visitor) as container:
+        async with container.scope("session") as first, container.scope(Scope.SESSION) as second:
+            assert await first.aget(Visitor) is await first.aget(Visitor) is first.get("visitor")
+            assert await first.aget(Visitor) is not await second.aget(Visitor)
+            assert first.get(Clock) is second.get(Clock) is container.get(Clock)
+
+
+async def test_a_scope_shares_what_lives_longer_with_its_siblings():
+    """A request within a session gets the session's beans; each request has beans of its own."""
+    async with Container(Clock, Visitor, Work) as container, container.scope("session") as session:
+        async with (
+            container.scope("request", parent=session) as one,
+            container.scope("request", parent=session) as two,
+        ):
+            first, second = await one.aget(Work), two.get(Work)
+            assert first is not second
+            assert first.visitor is second.visitor is session.get(Visitor)
+
+
+async def test_child_scopes_nest():
+    """Each child scope, however deep, has children's beans of its own."""
+    async with Container(Clock, Visitor, Panel) as container, container.scope("session") as session:
+        async with container.scope("child", parent=session) as outer:
+            async with container.scope("child", parent=outer) as inner:
+                assert inner.get(Panel) is not outer.get(Panel)
+                assert inner.get(Panel).visitor is outer.get(Panel).visitor
+
+
+async def test_a_prototype_is_new_within_a_scope_and_holds_the_beans_of_the_scope():
+    """What a prototype holds comes from the scope it is asked for in."""
+
+    @prototype
+    class Note:
+        def __init__(self, visitor: Visitor) -> None:
+            self.visitor = visitor
+
+    async with Container(Clock, Visitor, Note) as container:
+        async with container.scope("session") as session:
+            assert session.get(Note) is not session.get(Note)
+            assert session.get(Note).visitor is (await session.aget(Note)).visitor is session.get(Visitor)
+        with pytest.raises(NoActiveScopeError):
+            container.get(Note)
+
+
+@pytest.mark.parametrize("held", [Visitor, Lazy[Visitor]])
+def test_a_singleton_may_hold_a_shorter_lived_bean_only_lazily(held):
+    """The mismatch is a problem at the start; `Lazy` is the cure."""
+
+    class Holder:
+        def __init__(self, visitor: held) -> None:
+            self.visitor = visitor
+
+    problems = Container(Clock, Visitor, Holder).validate()
+    if held is not Visitor:
+        assert problems == []
+        return
+    (problem,) = problems
+    assert isinstance(problem, ScopeMismatchError)
+    assert problem.path == ("holder", "visitor")
+    assert (problem.scope, problem.held) == ("singleton", "session")
+    assert "Lazy" in str(problem)
+
+
+def test_a_mismatch_is_found_through_prototypes():
+    """However many prototypes are between the holder and the bean that lives shorter."""
+
+    @prototype
+    class Inner:
+        def __init__(self, work: Errand) -> None: ...
+
+    @prototype
+    class Outer:
+        def __init__(self, inner: Inner) -> None: ...
+
+    @session_scope
+    @component
+    class Holder:
+        def __init__(self, outer: Outer) -> None: ...
+
+    (problem,) = Container(Clock, Errand, Inner, Outer, Holder).validate()
+    assert isinstance(problem, ScopeMismatchError)
+    assert problem.path == ("holder", "outer", "inner", "errand")
+
+
+@pytest.mark.parametrize("shape", [list[Errand], dict[str, Errand], tuple[Errand, ...]])
+def test_a_mismatch_is_found_in_collections(shape):
+    """A list of what lives shorter is no better than one of it."""
+
+    class Holder:
+        def __init__(self, all: shape) -> None: ...
+
+    (problem,) = Container(Clock, Errand, Holder).validate()
+    assert isinstance(problem, ScopeMismatchError)
+
+
+def test_a_mismatch_is_found_at_factories_and_dependencies():
+    """A `@bean` method's configuration, and what a bean depends on, count too."""
+
+    @session_scope
+    @configuration
+    class Wiring:
+        @bean
+        def ticket(self) -> Ticket:
+            return Ticket()
+
+    (problem,) = Container(Wiring).validate()
+    assert isinstance(problem, ScopeMismatchError)
+    assert problem.path == ("ticket", "wiring")
+
+
+def test_an_unknown_scope_is_a_problem_of_the_start():
+    """The word is compared with those that are known."""
+
+    @component(scope="sesion")
+    class Typo:
+        pass
+
+    (problem,) = Container(Typo).validate()
+    assert isinstance(problem, UnknownScopeError)
+    assert "did you mean: session?" in str(problem)
+
+
+async def test_lazy_finds_the_scope_of_whoever_calls():
+    """One singleton, called in two connections at once, gets the bean of each."""
+
+    @service
+    class Greeter:
+        def __init__(self, visitor: Lazy[Visitor]) -> None:
+            self.visitor = visitor
+
+    async def connection(container, met):
+        async with container.scope("session") as session:
+            await met.wait()
+            return container.get(Greeter).visitor.get() is session.get(Visitor), session.get(Visitor)
+
+    async with Container(Clock, Visitor, Greeter) as container:
+        met = asyncio.Barrier(2)
+        (right, one), (too, other) = await asyncio.gather(
+            connection(container, met), connection(container, met)
+        )
+        assert right
+        assert too
+        assert one is not other
+        with pytest.raises(NoActiveScopeError):
+            container.get(Greeter).visitor.get()
+
+
+async def test_the_container_finds_the_beans_of_the_open_scope():
+    """`Container.get`, `aget` and the provider follow the scope around the call, in threads too."""
+    async with Container(Clock, Visitor) as container:
+        async with container.scope("session") as session:
+            here = await session.aget(Visitor)
+            assert container.get(Visitor) is here
+            assert await container.aget(Visitor) is here
+            assert container.di.visitor() is here
+            assert await asyncio.to_thread(container.get, Visitor) is here
+        with pytest.raises(NoActiveScopeError, match="no session scope is open"):
+            await container.aget(Visitor)
+
+
+async def test_a_request_outside_a_session_has_no_visitor():
+    """What a bean needs of a scope around it has to be there."""
+    async with Container(Clock, Visitor, Work) as container, container.scope("request") as request:
+        with pytest.raises(NoActiveScopeError) as caught:
+            await request.aget(Work)
+        assert (caught.value.name, caught.value.scope) == ("visitor", "session")
+        assert "around this request scope" in str(caught.value)
+
+
+async def test_two_containers_do_not_mix():
+    """The open scope of one container is none of the other's."""
+    async with (
+        Container(Clock, Visitor) as one,
+        Container(Clock, Visitor) as other,
+        one.scope("session") as mine,
+    ):
+        with pytest.raises(NoActiveScopeError):
+            other.get(Visitor)
+        async with other.scope("session"):
+            assert one.get(Visitor) is mine.get(Visitor)
+        with pytest.raises(ConfigurationError, match="another container"):
+            other.scope("request", parent=mine)
+
+
+class TestGiven:
+    """Objects that a scope is given."""
+
+    @request_scope
+    @component
+    class Desk:
+        def __init__(self, ticket: Ticket) -> None:
+            self.ticket = ticket
+
+    async def test_needs_no_registration(self):
+        """It is injected by its type, and can be asked for."""
+        ticket = Ticket()
+        async with Container(self.Desk) as container, container.scope("request", ticket) as request:
+            assert request.get(self.Desk).ticket is ticket
+            assert await request.aget(Ticket) is request.get(Ticket) is ticket
+
+    async def test_is_found_from_the_scopes_within(self):
+        """A bean of a shorter scope gets what the scope around it was given."""
+        ticket = Ticket()
+        async with Container(self.Desk) as container, container.scope("session", ticket) as session:
+            async with container.scope("request", parent=session) as request:
+                assert (await request.aget(self.Desk)).ticket is ticket
+
+    async def test_missing_is_an_error_that_says_so(self):
+        """Whoever opens a scope learns what it should have been given."""
+        async with Container(self.Desk) as container, container.scope("request") as request:
+            with pytest.raises(NoSuchBeanError, match="request scope was given none"):
+                await request.aget(self.Desk)
+            with pytest.raises(NoSuchBeanError):
+                request.get(Ticket)
+
+    async def test_declared_makes_the_start_strict(self):
+        """Where it is known what a scope is given, whatever else is missing is a problem at the start."""
+        container = Container(self.Desk)
+        container.register_given("request", Clock)
+        (problem,) = container.validate()
+        assert isinstance(problem, NoSuchBeanError)
+        container.register_given("request", Ticket)
+        assert container.validate() == []
+        ticket = Ticket()
+        async with container, container.scope("request", ticket) as request:
+            assert request.get(self.Desk).ticket is ticket
+
+    def test_declared_may_not_be_held_longer(self):
+        """An object of a session is no more to be held by a singleton than a bean of it."""
+
+        class Holder:
+            def __init__(self, ticket: Ticket) -> None: ...
+
+        container = Container(Holder)
+        container.register_given("session", Ticket)
+        (problem,) = container.validate()
+        assert isinstance(problem, ScopeMismatchError)
+
+    def test_a_forgotten_bean_is_not_taken_for_given(self):
+        """What has a stereotype of its own, or is no class, is missing."""
+
+        @request_scope
+        @component
+        class Desk:
+            def __init__(self, clock: Clock, name: str, other: Annotated[Ticket, Qualifier("x")]) -> None: ...
+
+        assert [type(one) for one in Container(Desk).validate()] == [NoSuchBeanError] * 3
+
+    async def test_can_be_overridden(self):
+        """A test may put its own object in the place of what the scope is given."""
+        mine = Ticket()
+        container = Container(self.Desk)
+        container.register_given("request", Ticket)
+        async with container, container.scope("request", Ticket()) as request:
+            with container.override(Ticket, mine):
+                assert request.get(self.Desk).ticket is mine
+            assert request.get(self.Desk).ticket is not mine
+
+
+class TestOwnScopes:
+    """Scopes that the application registers."""
+
+    @component(scope="job")
+    class Report:
+        def __init__(self, clock: Clock, ticket: Ticket) -> None:
+            self.ticket = ticket
+
+    async def test_open_and_end_like_the_others(self):
+        """The word is the scope."""
+        container = Container(Clock, self.Report)
+        container.register_scope("job", given=[Ticket])
+        async with container, container.scope("job", Ticket()) as job:
+            assert job.get(self.Report) is await job.aget(self.Report)
+            assert job.kind == "job"
+
+    async def test_live_within_another_one(self):
+        """They may hold what lives in the scope around them, and nothing of a scope beside them."""
+
+        @component(scope="turn")
+        class Turn:
+            def __init__(self, visitor: Visitor) -> None:
+                self.visitor = visitor
+
+        container = Container(Clock, Visitor, Turn)
+        container.register_scope("turn", within="session")
+        async with container, container.scope("session") as session:
+            async with container.scope("turn", parent=session) as turn:
+                assert turn.get(Turn).visitor is session.get(Visitor)
+        beside = Container(Clock, Visitor, Turn)
+        beside.register_scope("turn")
+        (problem,) = beside.validate()
+        assert isinstance(problem, ScopeMismatchError)
+
+    @pytest.mark.parametrize(
+        ("name", "within"),
+        [("session", "singleton"), ("two words", "singleton"), ("job", "jobs"), ("", "session")],
+    )
+    def test_have_names_of_their_own(self, name, within):
+        """A name that is taken or no word, or a scope around that isn't known, is an error at once."""
+        with pytest.raises(ConfigurationError):
+            Container().register_scope(name, within)
+
+
+class TestEnd:
+    """What happens when a scope ends."""
+
+    async def test_ends_beans_in_the_reverse_order_of_their_creation(self):
+        """Dependants first; callbacks in their place among the beans."""
+        ended = []
+
+        @session_scope
+        @component
+        class First:
+            @pre_destroy
+            def end(self) -> None:
+                ended.append("first")
+
+        @session_scope
+        @component
+        class Second:
+            def __init__(self, first: First) -> None: ...
+
+            @pre_destroy
+            async def end(self) -> None:
+                await asyncio.sleep(0)
+                ended.append("second")
+
+        async with Container(First, Second) as container:
+            async with container.scope("session") as session:
+                await session.aget(First)
+                session.on_close(lambda: ended.append("callback"))
+                await session.aget(Second)
+                assert not session.closed
+            assert ended == ["second", "callback", "first"]
+            assert session.closed
+
+    async def test_generators_go_on_after_their_yield(self):
+        """A `@bean` method that yields is a resource of the scope."""
+        ended = []
+
+        @configuration
+        class Wiring:
+            @bean(scope="request")
+            async def ticket(self) -> AsyncIterator[Ticket]:
+                yield Ticket()
+                ended.append("ticket")
+
+        async with Container(Wiring) as container:
+            for _ in range(2):
+                async with container.scope("request") as request:
+                    assert isinstance(await request.aget(Ticket), Ticket)
+            assert ended == ["ticket", "ticket"]
+
+    async def test_what_outlives_it_gets_an_error(self):
+        """A task, or a `Lazy` that is still held, doesn't bring a scope's beans back to life."""
+        async with Container(Clock, Visitor) as container:
+            async with container.scope("session") as session:
+                go = asyncio.Event()
+
+                async def late():
+                    await go.wait()
+                    await container.aget(Visitor)
+
+                task = asyncio.create_task(late())
+                await session.aget(Visitor)
+            go.set()
+            with pytest.raises(ScopeClosedError):
+                await task
+            for ask in (lambda: session.get(Visitor), lambda: session.on_close(print)):
+                with pytest.raises(ScopeClosedError):
+                    ask()
+            with pytest.raises(ScopeClosedError):
+                container.scope("request", parent=session)
+
+    async def test_ends_the_scopes_within_first(self):
+        """A scope that is left open within another one ends with it, before it."""
+        ended = []
+        async with Container() as container:
+            session = container.scope("session")
+            session.on_close(lambda: ended.append("session"))
+            request = container.scope("request", parent=session)
+            request.on_close(lambda: ended.append("request"))
+            await session.aclose()
+            assert ended == ["request", "session"]
+            assert request.closed
+
+    async def test_the_container_ends_the_scopes_that_are_open(self):
+        """Nothing is alive after the container's stop."""
+        ended = []
+        container = Container()
+        await container.start()
+        session = container.scope("session")
+        session.on_close(lambda: ended.append("session"))
+        await container.stop()
+        assert ended == ["session"]
+        with pytest.raises(ContextClosedError):
+            container.scope("session")
+        with pytest.raises(ScopeClosedError):
+            session.get(Clock)
+
+    async def test_failures_come_as_a_group_when_all_is_done(self):
+        """Each finaliser by itself."""
+        ended = []
+
+        def fail():
+            raise RuntimeError("no")
+
+        async with Container() as container:
+            session = container.scope("session")
+            session.on_close(lambda: ended.append("last"))
+            session.on_close(fail)
+            session.on_close(fail)
+            with pytest.raises(ScopeCloseError) as caught:
+                await session.aclose()
+            assert [str(one) for one in caught.value.exceptions] == ["no", "no"]
+            assert ended == ["last"]
+
+    async def test_is_complete_even_when_cancelled(self):
+        """Cancelled half-way, everything still ends, and then the cancellation goes on."""
+        ended = []
+        begun = asyncio.Event()
+        go = asyncio.Event()
+
+        async def slow():
+            begun.set()
+            await go.wait()
+            ended.append("slow")
+
+        async with Container() as container:
+
+            async def work():
+                async with container.scope("session") as session:
+                    session.on_close(lambda: ended.append("first"))
+                    session.on_close(slow)
+
+            task = asyncio.create_task(work())
+            await begun.wait()
+            task.cancel()
+            await asyncio.sleep(0)
+            task.cancel()
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert ended == ["slow", "first"]
+
+    async def test_several_may_close_at_once(self):
+        """Both wait for the one end; the failures are told once."""
+        runs = []
+        go = asyncio.Event()
+
+        async def slow():
+            runs.append(1)
+            await go.wait()
+            raise RuntimeError("no")
+
+        async with Container() as container:
+            session = container.scope("session")
+            session.on_close(slow)
+            closers = [asyncio.create_task(session.aclose()) for _ in range(3)]
+            while not runs:
+                await asyncio.sleep(0)
+            go.set()
+            results = await asyncio.gather(*closers, return_exceptions=True)
+            assert [type(one) for one in results] == [ScopeCloseError, type(None), type(None)]
+            assert runs == [1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parent"), [("singleton", None), ("prototype", None), ("sesion", None), ("session", "request")]
+)
+async def test_what_cannot_be_opened(kind, parent):
+    """A scope that isn't known, or that lives as long as the one around it, is an error with the words known."""
+    async with Container() as container:
+        outer = None if parent is None else container.scope(parent)
+        with pytest.raises(ConfigurationError):
+            container.scope(kind, parent=outer)
+
+
+async def test_a_bean_is_created_once_for_threads_and_tasks():
+    """Single flight holds in a scope as it does in the container."""
+    made = []
+    gate = threading.Barrier(4)
+
+    @session_scope
+    @component
+    class Slow:
+        def __init__(self) -> None:
+            made.append(self)
+
+    async with Container(Slow) as container, container.scope("session") as session:
+
+        def ask():
+            gate.wait(10)
+            return session.get(Slow)
+
+        got = await asyncio.gather(*(asyncio.to_thread(ask) for _ in range(4)))
+        assert len(made) == 1
+        assert set(got) == set(made)
+
+
+async def test_an_override_reaches_the_beans_of_an_open_scope():
+    """Those that hold the overridden bean are built anew, and the old ones are back at the end."""
+    mine = Clock()
+    async with Container(Clock, Visitor) as container, container.scope("session") as session:
+        before = session.get(Visitor)
+        with container.override(Clock, mine):
+            assert session.get(Visitor).clock is mine
+        assert session.get(Visitor) is before
+
+
+async def test_an_override_may_not_live_shorter():
+    """A replacement that needs a shorter-lived bean is refused, and nothing has changed."""
+
+    class Other(Clock):
+        def __init__(self, errand: Errand) -> None: ...
+
+    async with Container(Clock, Errand) as container:
+        with pytest.raises(ScopeMismatchError), container.override(Clock, Other):
+            pytest.fail("it is in force")
+        assert type(container.get(Clock)) is Clock
+
+
+def test_a_start_names_all_mismatches():
+    """All problems come at once."""
+
+    class One:
+        def __init__(self, visitor: Visitor) -> None: ...
+
+    class Two:
+        def __init__(self, errand: Errand) -> None: ...
+
+    with pytest.raises(StartupError) as caught:
+        asyncio.run(Container(Clock, Visitor, Errand, One, Two).start())
+    assert [type(one) for one in caught.value.problems] == [ScopeMismatchError] * 2
+
+
+async def test_a_scope_keeps_nothing_after_its_end():
+    """Ten thousand scopes leave the container as it was."""
+    async with Container(Clock, Visitor) as container:
+        for _ in range(10_000):
+            async with container.scope("session") as session:
+                session.get(Visitor)
+        assert isinstance(session, BeanScope)
+        assert not container._lifetime._children
