@@ -586,10 +586,15 @@ async def test_an_override_reaches_the_beans_of_an_open_scope():
 async def test_an_override_may_not_live_shorter():
     """A replacement that needs a shorter-lived bean is refused, and nothing has changed."""
 
-    class Other(Clock):
-        def __init__(self, errand: Errand) -> None: ...
+    @request_scope
+    @component
+    class Short:
+        pass
 
-    async with Container(Clock, Errand) as container:
+    class Other(Clock):
+        def __init__(self, short: Short) -> None: ...
+
+    async with Container(Clock, Short) as container:
         with pytest.raises(ScopeMismatchError), container.override(Clock, Other):
             pytest.fail("it is in force")
         assert type(container.get(Clock)) is Clock
