@@ -17,6 +17,7 @@ from cortado.adapters.http import HTTP_CONTEXT, http_routes, send_rendered
 from cortado.adapters.router import Router
 from cortado.adapters.starlette import WEBSOCKET_CONTEXT, WebSocketRegistrar
 from cortado.container import Container
+from cortado.container import Scope as BeanLife
 from cortado.exceptions import ConfigurationError, StartupError
 from cortado.problems import INTERNAL_ERROR, Problem
 from cortado.routing.discovery import Discovery, discover
@@ -76,6 +77,9 @@ class Cortado:
         self.sessions = SessionRegistry()
         """The live WebSocket sessions; a bean, too."""
         self.container.register_instance(self.sessions, name="cortado_sessions")
+        self.container.register_given(BeanLife.SESSION, *WEBSOCKET_CONTEXT)
+        self.container.register_given(BeanLife.CHILD)
+        self.container.register_given(BeanLife.REQUEST, *HTTP_CONTEXT)
         self._extra_routes = tuple(routes)
         self._registrar = WebSocketRegistrar(
             self.sessions,

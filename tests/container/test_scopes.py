@@ -621,4 +621,4 @@ async def test_a_scope_keeps_nothing_after_its_end():
             async with container.scope("session") as session:
                 session.get(Visitor)
         assert isinstance(session, BeanScope)
-        assert not container._lifetime._children
+        assert not container.lifetime._children

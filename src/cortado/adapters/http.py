@@ -11,7 +11,8 @@ from starlette.routing import Route
 from cortado.adapters.errors import ErrorResponder
 from cortado.binding.call import Call
 from cortado.binding.plan import Arguments
-from cortado.container import NOT_READY, Container
+from cortado.container import NOT_READY, BeanScope, Container, ScopeCloseError
+from cortado.container import Scope as BeanLife
 from cortado.head import Head
 from cortado.routing.definitions import RouteDefinition
 from cortado.settings import HttpSettings
@@ -78,10 +79,25 @@ class HttpEndpoint:
         self._renderer = Renderer(definition.serialize, definition.mapping.status_code)
         self._errors = errors
         self._settings = settings
+        self._container = container
+        self._scoped = container.lives_in(BeanLife.REQUEST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; where beans live as long as a request, within a scope of their own."""
         exchange = _Exchange(scope, receive, send, self._settings)
+        if not self._scoped:
+            await self._serve(exchange, scope, send)
+            return
+        beans = _RequestScope(self._container, exchange)
+        try:
+            async with beans:
+                await self._serve(exchange, scope, send)
+        except ScopeCloseError as exc:
+            self._errors.report(
+                exc, scope=scope, doing=f"the end of {scope['method']} {self.definition.path}"
+            )
+
+    async def _serve(self, exchange: "_Exchange", scope: Scope, send: Send) -> None:
         controller: Any = None
         response: Rendered | Streamed | Response | None
         try:
@@ -145,14 +161,28 @@ async def send_rendered(rendered: Rendered, scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
+class _RequestScope(BeanScope):
+    """The beans of one request; the request itself is made for whoever asks for it."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, container: Container, exchange: "_Exchange") -> None:
+        super().__init__(container, BeanLife.REQUEST, container.lifetime, ())
+        self._exchange = exchange
+
+    def given_here(self, wanted: type) -> object:
+        return self._exchange.request if issubclass(Request, wanted) else NOT_READY
+
+
 class _Exchange:
     """One request and its response, under way."""
 
-    __slots__ = ("_body", "_receive", "_send", "_settings", "scope", "started")
+    __slots__ = ("_body", "_receive", "_request", "_send", "_settings", "scope", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: HttpSettings) -> None:
         self.scope, self._receive, self._send, self._settings = scope, receive, send, settings
         self._body: RequestBody | None = None
+        self._request: Request | None = None
         self.started = False
 
     @property
@@ -162,11 +192,18 @@ class _Exchange:
             self._body = RequestBody(self.scope, self._receive, self._settings)
         return self._body
 
+    @property
+    def request(self) -> Request:
+        """Starlette's request, for whoever asks."""
+        if self._request is None:
+            self._request = Request(self.scope, self.body.receive, self._send)
+        return self._request
+
     def call(self, *, with_request: bool) -> Call:
         """Return what plans bind from; a Starlette request is made only for whoever asks for it."""
         context: Mapping[type, object] = NO_CONTEXT
         if with_request:
-            context = {Request: Request(self.scope, self.body.receive, self._send)}
+            context = {Request: self.request}
         return Call(Head.of(self.scope), context)
 
     async def send(self, event: Event) -> None:

@@ -12,6 +12,7 @@ from cortado.adapters.errors import ErrorResponder, report_unexpected
 from cortado.adapters.http import HTTP_CONTEXT
 from cortado.binding.call import Call
 from cortado.container import NOT_READY, Container
+from cortado.container import Scope as BeanLife
 from cortado.exceptions import StartupError
 from cortado.problems import Forbidden
 from cortado.routing.definitions import WebSocketDefinition
@@ -114,6 +115,17 @@ class WebSocketEndpoint:
         self.errors = errors
         self.registrar = registrar
         self.controller = container.resolver(definition.controller.name)
+        self.container = container
+        self._scoped = container.lives_in(BeanLife.SESSION)
+
+    def beans_for(self, session: WebSocketSession) -> None:
+        """Give a session its beans; where none lives as long as a session, those of the container."""
+        if not self._scoped:
+            session._beans = self.container
+            return
+        beans = self.container.scope(BeanLife.SESSION, session)
+        beans.active.set(beans)  # this is the context of the handler, which its tasks and hooks inherit
+        session._beans, session._end_beans = beans, beans.aclose
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection to its very end."""
@@ -138,6 +150,7 @@ class _Connection:
         definition = self._endpoint.definition
         if not origin_allowed(session._handshake, session.settings.origins):
             raise Forbidden("the origin of the page may not connect here")
+        self._endpoint.beans_for(session)
         controller: Any = self._endpoint.controller.get_if_ready()
         if controller is NOT_READY:
             controller = await self._endpoint.controller.get()

@@ -109,7 +109,7 @@ class Container:
         self._wiring: Wiring | None = None
         self._graph: Graph | None = None
         self._scopes = Scopes()
-        self._lifetime = Lifetime(close_timeout=close_timeout)
+        self.lifetime = Lifetime(close_timeout=close_timeout)
         self._binding = threading.RLock()
         self._turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
@@ -230,7 +230,7 @@ class Container:
             plans, problems = self._planned()
             if problems:
                 raise StartupError(problems)
-            self._lifetime = Lifetime(close_timeout=self._close_timeout)
+            self.lifetime = Lifetime(close_timeout=self._close_timeout)
             self._graph = Graph(self._wired(), plans, self._beans, self._scopes, self._lazy)
             try:
                 self._rebind()
@@ -353,13 +353,27 @@ class Container:
         word = self._scopes.opened(kind)
         if self._graph is None:
             raise ContextClosedError(f"a {word} scope can't open: the container is {self._state.value}")
-        outer: Lifetime = self._lifetime
+        outer: Lifetime = self.lifetime
         if parent is not None:
-            if parent.active is not self._lifetime.active:
+            if parent.active is not self.lifetime.active:
                 raise ConfigurationError("the parent is a scope of another container, or of an earlier start")
             outer = parent
         self._scopes.check_nesting(word, outer.kind)
         return BeanScope(self, word, outer, given)
+
+    @property
+    def active_scope(self) -> BeanScope | None:
+        """The scope of this container around the running code."""
+        active = self.lifetime.active.get()
+        return active if isinstance(active, BeanScope) else None
+
+    def lives_in(self, scope: Scope | str) -> bool:
+        """Whether any bean lives in a scope, or in one within it; before the start too."""
+        return any(self._scopes.outlives(scope, one.scope) for one in self.definitions())
+
+    def scopes_of(self, name: str) -> Mapping[str, tuple[str, ...]]:
+        """Return the scopes that must be open around whoever asks for a bean, each with the way to a bean in it."""
+        return self._wired().scopes_of(name)
 
     def resolver(self, bean: Any, qualifier: str | None = None) -> "BeanResolver":
         """Return a short way to one bean, for those who ask often; before the start too.
@@ -545,8 +559,8 @@ class Container:
     def _lifetime_for(self, recipe: Recipe) -> Lifetime:
         """Return where to ask for an instance: in the active scope, unless the bean needs none."""
         if recipe.home is Scope.SINGLETON:
-            return self._lifetime
-        active = self._lifetime.active.get()
+            return self.lifetime
+        active = self.lifetime.active.get()
         if active is None:
             raise NoActiveScopeError(recipe.definition.name, str(recipe.definition), recipe.home)
         return active
@@ -602,7 +616,7 @@ class Container:
 
     async def _end(self) -> list[BaseException]:
         try:
-            return await self._lifetime.end()
+            return await self.lifetime.end()
         finally:
             with self._binding:
                 if self._graph is not None:

@@ -184,10 +184,17 @@ class Lifetime:
         """Return what this lifetime, or else one around it, was given of a type; `NOT_READY` where there is none."""
         lifetime: Lifetime | None = self
         while lifetime is not None:
-            for one in lifetime._given:
-                if isinstance(one, wanted):
-                    return one
+            found = lifetime.given_here(wanted)
+            if found is not NOT_READY:
+                return found
             lifetime = lifetime.parent
+        return NOT_READY
+
+    def given_here(self, wanted: type) -> object:
+        """Return what this lifetime itself was given of a type; `NOT_READY` where there is none."""
+        for one in self._given:
+            if isinstance(one, wanted):
+                return one
         return NOT_READY
 
     def at_end(self, finaliser: Finaliser) -> None:

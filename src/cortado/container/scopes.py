@@ -87,7 +87,7 @@ class Scopes:
 
     def outlives(self, held: str, holder: str) -> bool:
         """Whether what lives in one scope lives at least as long as what lives in the other."""
-        return held in self._chain(holder)
+        return any(one == held for one in self._chain(holder))
 
     def unknown(self, plans: Mapping[str, Plan]) -> list[ContainerError]:
         """Return an error for each bean of a scope that isn't known."""

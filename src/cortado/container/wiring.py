@@ -14,7 +14,7 @@ from cortado.container.annotations import (
     function_parameters,
     is_settings,
 )
-from cortado.container.definitions import BeanDefinition, FactoryKind
+from cortado.container.definitions import BeanDefinition, FactoryKind, Scope
 from cortado.container.errors import (
     AnnotationError,
     CircularDependencyError,
@@ -164,6 +164,23 @@ class Wiring:
         problems += self._scopes.unknown(plans)
         problems += mismatches(plans, reaches(plans, self._scopes), self._scopes)
         return plans, problems
+
+    def scopes_of(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Return the scopes in which a bean, and what it holds, live, each with the way to the bean in it."""
+        found: dict[str, tuple[str, ...]] = {}
+        ways: dict[str, tuple[str, ...]] = {name: (name,)}
+        queue = [name]
+        for one in queue:
+            definition, way = self._definitions.get(one), ways[one]
+            if definition is None:  # what is taken to be given
+                continue
+            if definition.scope not in (Scope.SINGLETON, Scope.PROTOTYPE):
+                found.setdefault(definition.scope, way)
+            for needed in self.plan(definition)[0].needs:
+                if needed not in ways:
+                    ways[needed] = (*way, needed)
+                    queue.append(needed)
+        return found
 
     def _parameters(self, definition: BeanDefinition) -> tuple[Parameter, ...]:
         factory = definition.factory

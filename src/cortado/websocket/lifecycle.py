@@ -81,6 +81,7 @@ class _Run:
         self.session, self.endpoint, self.registry, self.debug = session, endpoint, registry, debug
         self.context = contextvars.copy_context()
         self.context.run(current_session.set, session)
+        session._context = self.context
         self.handler: Handler | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -287,8 +288,19 @@ class _Run:
                 "Task %s of %s swallowed its cancellation and was left behind", task.get_name(), session
             )
             self.registry.leave_behind(task)
+        await self.end_beans()
         if session.close_event is not None and session.close_event.hard:
             session.attributes.clear()
+
+    async def end_beans(self) -> None:
+        session = self.session
+        if session._end_beans is None:
+            return
+        try:
+            await session._end_beans()
+        except Exception as error:
+            logger.exception("Beans of %s could not be ended as they should", session)
+            self.endpoint.report(error)
 
     def finish(self) -> None:
         """Step 8: out of the registry, and everyone who waits gets on."""

@@ -4,11 +4,11 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 from cortado.head import Headers, MultiMapping
 from cortado.problems import MEDIA_TYPE, Problem
@@ -20,7 +20,7 @@ from cortado.websocket.inbox import Inbox
 from cortado.websocket.outbox import Outbox, Pace, payload_size
 from cortado.websocket.transport import Departure, RawHeaders, Transport
 
-__all__ = ["Refusal", "SessionState", "WebSocketSession", "current_session"]
+__all__ = ["Beans", "Refusal", "SessionState", "WebSocketSession", "current_session"]
 
 logger = logging.getLogger("cortado.websocket")
 
@@ -69,6 +69,14 @@ class Refusal:
         return cls(problem.status, headers, problem.to_json(), problem.title)
 
 
+class Beans(Protocol):
+    """Where a session gets its beans."""
+
+    async def aget(self, bean: Any, qualifier: str | None = None, /) -> Any:
+        """Return a bean."""
+        ...
+
+
 def encode_json(data: object) -> bytes:
     """Return JSON as UTF-8, by the standard library."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
@@ -87,8 +95,11 @@ class WebSocketSession:
     __slots__ = (
         "__weakref__",
         "_accepting",
+        "_beans",
         "_close_event",
+        "_context",
         "_encode",
+        "_end_beans",
         "_ending",
         "_evicted",
         "_farewell_begun",
@@ -168,6 +179,9 @@ class WebSocketSession:
         self._evicted = False  # the peer did not read what was sent to it
         self._waiters: list[asyncio.Future[None]] = []  # for the wire step, or for CLOSED
         self._tasks: set[asyncio.Task[Any]] | None = set()
+        self._beans: Beans | None = None
+        self._end_beans: Callable[[], Awaitable[None]] | None = None  # where the beans are this session's own
+        self._context: Context | None = None  # that of the handler
         self._inbox = Inbox(transport, self._departed)
         self._outbox = Outbox(
             transport,
@@ -512,14 +526,30 @@ class WebSocketSession:
         if self._tasks is None:
             work.close()
             raise SessionStateError(f"cannot create a task: the session is {self._state}; it would never end")
-        token = current_session.set(self)
-        try:
-            task = asyncio.get_running_loop().create_task(work, name=name)
-        finally:
-            current_session.reset(token)
+        context = None if self._context is None or self._is_own() else self._context.copy()
+        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
         return task
+
+    @overload
+    async def aget(self, bean: type[Result], qualifier: str | None = None) -> Result: ...
+
+    @overload
+    async def aget(self, bean: Any, qualifier: str | None = None) -> Any: ...
+
+    async def aget(self, bean: Any, qualifier: str | None = None) -> Any:
+        """Return a bean by its type or name, in the scope of this session; raises what `Container.aget` raises.
+
+        Cancelling is safe: a creation under way goes on for the others who wait for it.
+
+        Raises:
+            ScopeClosedError: The session's beans have ended with it.
+            SessionStateError: The session isn't that of an application.
+        """
+        if self._beans is None:
+            raise SessionStateError("cannot get a bean: no container serves this session")
+        return await self._beans.aget(bean, qualifier)
 
     def __repr__(self) -> str:
         return f"<WebSocketSession {self._id} {self.path} {self._state}>"
