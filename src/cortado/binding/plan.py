@@ -57,15 +57,27 @@ class BindingPlan:
     Attributes:
         parameters: Each parameter with its source, in the order of the signature.
         contexts: The types that a call's `context` must hold.
+        beans: The beans that parameters ask for.
         needs_body: Whether a call must be able to read a body; `bind_now` never suffices then.
     """
 
-    __slots__ = ("_beans", "_body", "_names", "_positional", "_steps", "contexts", "needs_body", "parameters")
+    __slots__ = (
+        "_beans",
+        "_body",
+        "_names",
+        "_positional",
+        "_steps",
+        "beans",
+        "contexts",
+        "needs_body",
+        "parameters",
+    )
 
     def __init__(self, bindings: Sequence[Binding], keyword_only: Collection[str]) -> None:
         ordered = sorted(bindings, key=lambda one: one.parameter.name in keyword_only)
         self.parameters = tuple(one.parameter for one in bindings)
         self.contexts = frozenset(one.annotation for one in self.parameters if one.source == "context")
+        self.beans = tuple(one.resolver.definition for one in bindings if one.resolver is not None)
         self._steps = tuple(one.step or _nothing for one in ordered)
         self._beans = tuple((at, one.resolver) for at, one in enumerate(ordered) if one.resolver is not None)
         self._body = next(((at, one.body) for at, one in enumerate(ordered) if one.body is not None), None)

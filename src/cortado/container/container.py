@@ -34,6 +34,7 @@ from cortado.container.registration import (
     conditions_of,
     define_class,
     define_factory,
+    define_given,
     define_instance,
     factory_kind,
     location_of,
@@ -485,9 +486,16 @@ class Container:
             self._problems = [one.error for one in self._unreadable.values() if one.counts(chosen, facts)]
             self._problems += chosen.problems
             self._choose(chosen.included)
+            for given in self._declared():
+                self._beans[given.name] = self._bean(given)
             definitions = [one.definition for one in self._beans.values()]
             self._wiring = Wiring(definitions, chosen.excluded, facts.properties, self._scopes)
         return self._wiring
+
+    def _declared(self) -> Iterator[BeanDefinition]:
+        """Yield the definitions of what scopes are given; of what several are given, that of the longest last."""
+        for kind in reversed(self._scopes.words):
+            yield from (define_given(one, kind) for one in self._scopes.declared(kind) or ())
 
     def _planned(self) -> tuple[dict[str, Plan], list[ContainerError]]:
         plans, wrong = self._wired().plans()

@@ -54,7 +54,8 @@ class Wiring:
     ) -> None:
         self._scopes = scopes
         self._assumed: dict[type, BeanDefinition] = {}
-        self._definitions = {one.name: one for one in (*_declared(scopes), *definitions)}
+        self._plans: dict[str, Plan] = {}
+        self._definitions = {one.name: one for one in definitions}
         self._index = TypeIndex(self._definitions.values())
         self._excluded = excluded
         self._properties = properties
@@ -163,6 +164,7 @@ class Wiring:
         problems += circles(plans)
         problems += self._scopes.unknown(plans)
         problems += mismatches(plans, reaches(plans, self._scopes), self._scopes)
+        self._plans = plans
         return plans, problems
 
     def scopes_of(self, name: str) -> dict[str, tuple[str, ...]]:
@@ -170,13 +172,12 @@ class Wiring:
         found: dict[str, tuple[str, ...]] = {}
         ways: dict[str, tuple[str, ...]] = {name: (name,)}
         queue = [name]
+        plans = self._plans or self.plans()[0]
         for one in queue:
-            definition, way = self._definitions.get(one), ways[one]
-            if definition is None:  # what is taken to be given
-                continue
-            if definition.scope not in (Scope.SINGLETON, Scope.PROTOTYPE):
-                found.setdefault(definition.scope, way)
-            for needed in self.plan(definition)[0].needs:
+            plan, way = plans[one], ways[one]
+            if plan.definition.scope not in (Scope.SINGLETON, Scope.PROTOTYPE):
+                found.setdefault(plan.definition.scope, way)
+            for needed in plan.needs:
                 if needed not in ways:
                     ways[needed] = (*way, needed)
                     queue.append(needed)
@@ -289,12 +290,6 @@ class Wiring:
 
 
 NOT_CALLED = (FactoryKind.INSTANCE, FactoryKind.PROVIDER, FactoryKind.GIVEN)
-
-
-def _declared(scopes: Scopes) -> Iterator[BeanDefinition]:
-    """Yield the definitions of what scopes are given, of what several are given that of the shortest first."""
-    for kind in reversed(scopes.words):
-        yield from (define_given(one, kind) for one in scopes.declared(kind) or ())
 
 
 def classes_by_name(definitions: Iterable[BeanDefinition]) -> Names:

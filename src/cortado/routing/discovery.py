@@ -13,7 +13,7 @@ from cortado.binding.plan import BindingPlan
 from cortado.binding.results import Serialize, compile_serializer
 from cortado.binding.signature import ABSENT, Signature, Unreadable, read_signature
 from cortado.binding.types import members_of, specialised, spell
-from cortado.container import BeanDefinition, Container, Stereotype
+from cortado.container import BeanDefinition, Container, Scope, Stereotype
 from cortado.container.matching import variables_of
 from cortado.exceptions import ConfigurationError
 from cortado.routing.definitions import ExceptionHandlerDefinition, RouteDefinition, WebSocketDefinition
@@ -158,8 +158,9 @@ class _Reader:
         body = BodyRule.IMPLIED if WITH_BODY.issuperset(mapping.methods) else BodyRule.MARKED
         checked = self._noting(_check_path, method, template), self._noting(_check_status, method, mapping)
         plan = self._plan(method, self.http_context, template, body)
+        scoped = self._noting(self._check_scopes, method, plan, Scope.REQUEST, "an HTTP request")
         serialize = self._serializer(method)
-        if all(checked) and plan is not None and serialize is not None:
+        if scoped and all(checked) and plan is not None and serialize is not None:
             self.http.append(
                 RouteDefinition(template.text, *method.subject, mapping, plan, serialize, handlers)
             )
@@ -177,6 +178,7 @@ class _Reader:
             self._noting(_check_returns_nothing, method),
         )
         plan = self._plan(method, self.websocket_context, template, BodyRule.NONE)
+        self._noting(self._check_scopes, method, plan, Scope.SESSION, "a connection")
         if plan is None or not self._noting(_check_session, method, plan, self.websocket_context):
             return
         hooks = self._hooks(method.owner)
@@ -223,6 +225,17 @@ class _Reader:
         except SignatureError as exc:
             self.problems += exc.parameters
             return None
+
+    def _check_scopes(self, method: _Method, plan: BindingPlan | None, open_scope: str, what: str) -> None:
+        """Check that every bean that the call needs lives in a scope that is open around it."""
+        for bean in (method.bean, *(() if plan is None else plan.beans)):
+            for scope, way in self.container.scopes_of(bean.name).items():
+                if scope != open_scope:
+                    raise MappingError(
+                        method.where,
+                        f"needs {' -> '.join(way)}, which lives in a {scope} scope, and around {what} there is none; "
+                        "inject Lazy[...] and call get() where there is one, or choose another scope",
+                    )
 
     def _serializer(self, method: _Method) -> Serialize | None:
         returns = method.signature.returns
