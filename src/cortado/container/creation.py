@@ -4,9 +4,10 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar
 
+from cortado.container.compiled import Bail, Build, CompiledPlan, compiled
 from cortado.container.definitions import BeanDefinition, Scope
 from cortado.container.errors import (
     AsyncBeanError,
@@ -57,6 +58,34 @@ class SharedCreation(Creation):
         self.task: asyncio.Task[None] | None = None
 
 
+class Run(Creation):
+    """The creations of one compiled plan, one after another; `recipe` is the one under way.
+
+    Whoever creates something of the same lifetime meanwhile disturbs it, and it stops at the next bean. Each of the
+    two first says what it does and then looks at what the other does, so that at least one of them gives way.
+    """
+
+    __slots__ = ("awaited", "disturbed", "thread")
+
+    def __init__(self, recipe: Recipe, parent: Creation | None) -> None:
+        super().__init__(recipe, parent)
+        self.disturbed = False
+        self.awaited: list[SharedCreation] = []
+        self.thread = threading.get_ident()
+
+    def end_of(self, recipe: Recipe) -> SharedCreation:
+        """Return what is done when this run is over, for those who wait for one of its beans."""
+        awaited = SharedCreation(recipe, self.parent)
+        awaited.thread = self.thread
+        awaited.waits.append(self)
+        self.awaited.append(awaited)
+        return awaited
+
+
+class RunOver(Exception):
+    """A run that created the bean, or failed to, is over: look again."""
+
+
 creating: ContextVar[Creation | None] = ContextVar("creating", default=None)
 
 
@@ -100,6 +129,7 @@ class Lifetime:
         "_finalisers",
         "_given",
         "_instances",
+        "_runs",
         "_shared",
         "closed",
         "kind",
@@ -119,6 +149,7 @@ class Lifetime:
         self._given = given
         self._instances: dict[Recipe, object] = {}  # of a singleton, the recipe keeps the instance
         self._creations: dict[Recipe, SharedCreation] = {}
+        self._runs: dict[None, Run] = {}  # one at most; a dict, because its setdefault() is atomic
         self._finalisers: list[tuple[Recipe | None, Finaliser]] = []
         self._children: dict[Lifetime, None] = {}
         self._ended: Future[None] | None = None
@@ -147,6 +178,9 @@ class Lifetime:
         instance = home._kept(recipe)
         if instance is not NOT_READY:
             return instance
+        instance = home._at_once(recipe)
+        if instance is not NOT_READY:
+            return instance
         missing = home._missing(recipe)
         for one in missing:
             if one.must_await:
@@ -160,11 +194,17 @@ class Lifetime:
             NoActiveScopeError: No lifetime around this one is its home.
         """
         home = self._home(recipe)
-        for one in home._missing(recipe):
+        instance = home._kept(recipe)
+        if instance is not NOT_READY:
+            return instance
+        plan = _plan_for(recipe)
+        if plan is not None:
             try:
-                await home._home(one)._acreate(one)
-            except BeanCreationError as error:
-                raise _seen_from(recipe, one, error) from error.__cause__
+                return await home._followed(recipe, plan)
+            except Bail:
+                pass
+        for one in home._missing(recipe):
+            await home._home(one)._acreate_for(recipe, one)
         return await home._value(recipe)
 
     def resolve_if_ready(self, recipe: Recipe) -> object:
@@ -175,10 +215,17 @@ class Lifetime:
             return instance
         if recipe.may_await:
             return NOT_READY
+        instance = home._at_once(recipe)
+        if instance is not NOT_READY:
+            return instance
         missing = home._missing(recipe)
         if any(one.may_await or one in home._home(one)._creations for one in missing):
             return NOT_READY
         return home._get(recipe, missing)
+
+    def kept(self, recipe: Recipe) -> object:
+        """Return an instance that exists, wherever its home is; `NOT_READY` where there is none."""
+        return self._home(recipe)._kept(recipe)
 
     def given(self, wanted: type) -> object:
         """Return what this lifetime, or else one around it, was given of a type; `NOT_READY` where there is none."""
@@ -306,7 +353,7 @@ class Lifetime:
         stack = [recipe]
         while stack:
             last = stack[-1]
-            if last in order or self._home(last)._kept(last) is not NOT_READY:
+            if last in order or self.kept(last) is not NOT_READY:
                 stack.pop()
                 continue
             missing = [one for one in last.inputs if one not in order and self._is_missing(one)]
@@ -317,7 +364,82 @@ class Lifetime:
         return [one for one in order if one.cached]
 
     def _is_missing(self, recipe: Recipe) -> bool:
-        return self._home(recipe)._kept(recipe) is NOT_READY
+        return self.kept(recipe) is NOT_READY
+
+    def _at_once(self, recipe: Recipe) -> object:
+        """Return an instance if nothing but its compiled plan is needed; else `NOT_READY`."""
+        plan = _plan_for(recipe)
+        if plan is None or not plan.whole or any(one not in self._instances for one in plan.before):
+            return NOT_READY
+        try:
+            return self._run_through(recipe, plan)
+        except Bail:
+            return NOT_READY
+
+    async def _followed(self, recipe: Recipe, plan: CompiledPlan) -> object:
+        """Return an instance by its compiled plan.
+
+        Raises:
+            Bail: The plan can't be followed now.
+        """
+        for one in plan.before:
+            if one not in self._instances:
+                first = _plan_for(one)
+                if first is None:
+                    raise Bail
+                self._run_through(recipe, first)
+                await self._acreate_for(recipe, one)
+        instance = self._run_through(recipe, plan)
+        if plan.whole:
+            return instance
+        await self._acreate_for(recipe, recipe)
+        return await self._value(recipe)
+
+    def _run_through(self, requested: Recipe, plan: CompiledPlan) -> object:
+        """Have a compiled plan create what it creates, in a context of its own.
+
+        Raises:
+            Bail: The plan can't be followed now.
+        """
+        if self.closed:
+            raise self._over()
+        run = Run(requested, creating.get())
+        if self._runs.setdefault(None, run) is not run:
+            raise Bail
+        try:
+            if self._creations:
+                raise Bail
+            return Context().run(self._build, plan.build, run)
+        except Bail:
+            raise
+        except Exception as error:  # noqa: BLE001 - passed on
+            failed, failure = run.recipe, _failure(run.recipe.definition, error)
+            if isinstance(failure, BeanCreationError):
+                failure = _seen_from(requested, failed, failure)
+            raise failure from failure.__cause__
+        finally:
+            del self._runs[None]
+            run.over = True
+            if run.disturbed:
+                self._tell(run)
+
+    def _build(self, build: Build, run: Run) -> object:
+        creating.set(run)
+        self._shared.active.set(self)
+        return build(self, self._instances, run)
+
+    def _tell(self, run: Run) -> None:
+        with self._shared.lock:
+            awaited = tuple(run.awaited)
+        for one in awaited:
+            one.over = True
+            one.outcome.set_exception(RunOver())
+
+    async def _acreate_for(self, requested: Recipe, recipe: Recipe) -> None:
+        try:
+            await self._acreate(recipe)
+        except BeanCreationError as error:
+            raise _seen_from(requested, recipe, error) from error.__cause__
 
     def _get(self, recipe: Recipe, missing: Sequence[Recipe]) -> object:
         for one in missing:
@@ -328,34 +450,43 @@ class Lifetime:
         return at_once(self._value(recipe), recipe.definition.name)
 
     def _create(self, recipe: Recipe) -> None:
-        creation, mine = self._join(recipe)
-        if creation is None:
-            return
-        with self._waiting_for(creation):
-            if mine:
-                self._run(creation)
-            elif creation.thread == threading.get_ident():
-                if creation.task is not None:
-                    raise AsyncBeanError(recipe.definition.name, recipe.definition.name)
-                raise _circle([creation, creation])
-            creation.outcome.result()
-
-    async def _acreate(self, recipe: Recipe) -> None:
-        creation, mine = self._join(recipe)
-        if creation is None:
-            return
-        with self._waiting_for(creation):
-            if mine and not recipe.may_await:
-                self._run(creation)
+        while True:
+            creation, mine = self._join(recipe)
+            if creation is None:
+                return
+            with self._waiting_for(creation), suppress(RunOver):
+                if mine:
+                    self._run(creation)
+                elif creation.thread == threading.get_ident():
+                    if creation.task is not None:
+                        raise AsyncBeanError(recipe.definition.name, recipe.definition.name)
+                    raise _circle([creation, creation])
                 creation.outcome.result()
                 return
-            if mine:
-                self._start(creation)
-            await asyncio.wrap_future(creation.outcome)
+
+    async def _acreate(self, recipe: Recipe) -> None:
+        while True:
+            creation, mine = self._join(recipe)
+            if creation is None:
+                return
+            with self._waiting_for(creation), suppress(RunOver):
+                if mine and not recipe.may_await:
+                    self._run(creation)
+                    creation.outcome.result()
+                    return
+                if mine:
+                    self._start(creation)
+                await asyncio.wrap_future(creation.outcome)
+                return
 
     def _join(self, recipe: Recipe) -> tuple[SharedCreation | None, bool]:
         """Return the creation of an instance and whether it is ours to run, or None where the instance exists."""
         with self._shared.lock:
+            run = self._runs.get(None)
+            if run is not None:
+                run.disturbed = True
+                if run.recipe is recipe and not run.over:
+                    return run.end_of(recipe), False
             if self._kept(recipe) is not NOT_READY:
                 return None, False
             if self.closed:
@@ -515,6 +646,21 @@ def _cancel(creation: SharedCreation) -> None:
     task = creation.task
     if task is not None and not task.get_loop().is_closed():
         task.get_loop().call_soon_threadsafe(task.cancel)
+
+
+def _plan_for(recipe: Recipe) -> CompiledPlan | None:
+    """Return the compiled plan of what lives in a scope, made at the first request for it."""
+    if recipe.compiled is None:
+        recipe.compiled = (not recipe.is_singleton and compiled(recipe)) or NO_PLAN
+    plan: CompiledPlan | _NoPlan = recipe.compiled
+    return None if isinstance(plan, _NoPlan) else plan
+
+
+class _NoPlan:
+    """Stands for a plan that can't be made."""
+
+
+NO_PLAN = _NoPlan()
 
 
 def _failure(definition: BeanDefinition, error: BaseException) -> ContainerError:

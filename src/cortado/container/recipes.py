@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -15,7 +15,18 @@ from cortado.container.plans import Argument, Plan
 from cortado.container.stereotypes import Hook, HookKind
 from cortado.metadata import own_record
 
-__all__ = ["NOT_READY", "Built", "Foreign", "Given", "Outsider", "Provided", "Recipe", "Step", "at_once"]
+__all__ = [
+    "NOT_READY",
+    "Built",
+    "Foreign",
+    "Given",
+    "Outsider",
+    "Provided",
+    "Recipe",
+    "Step",
+    "at_once",
+    "hooks_of",
+]
 
 logger = logging.getLogger("cortado.container")
 
@@ -106,13 +117,16 @@ class Recipe:
         home: The scope that keeps the instance; of what isn't kept, the scope that it needs.
         cached: Whether the instance is kept.
         instance: The instance of a singleton; `NOT_READY` where there is none, and for every other recipe.
+        arguments: What the factory is called with, the `Lazy` ones made already.
+        compiled: What has been made of the recipe to speed it up, for whoever made it.
     """
 
     __slots__ = (
-        "_arguments",
         "_hooked",
         "_inputs",
+        "arguments",
         "cached",
+        "compiled",
         "definition",
         "home",
         "inputs",
@@ -136,6 +150,7 @@ class Recipe:
         self.home = home
         self.instance: object = NOT_READY
         self.cached = plan.definition.scope != Scope.PROTOTYPE
+        self.compiled: Any = None
         self.must_await: bool = _awaits(plan.definition) or any(
             not one.cached and one.must_await for one in inputs
         )
@@ -153,12 +168,26 @@ class Recipe:
             self.outside.update(one.outside)
         self._hooked = NO_HOOKS
         self._inputs = dict(zip(plan.needs, inputs, strict=True))
-        self._arguments = [(one, lazy(one) if one.lazy else None) for one in plan.arguments]
+        self.arguments = [(one, lazy(one) if one.lazy else None) for one in plan.arguments]
 
     @property
     def stale(self) -> bool:
         """Whether an override in an adopted container asks for another recipe."""
         return any(provider.in_force is not known for provider, known in self.outside.items())
+
+    @property
+    def is_singleton(self) -> bool:
+        """Whether the container itself keeps the instance."""
+        return self.cached and self.home == Scope.SINGLETON
+
+    @property
+    def needs(self) -> Iterable[str]:
+        """The names of the beans that are needed, in the order of `inputs`."""
+        return self._inputs
+
+    def input(self, name: str) -> "Recipe":
+        """Return the recipe of one of the beans that are needed."""
+        return self._inputs[name]
 
     async def build(self, value_of: Callable[["Recipe"], Awaitable[object]]) -> Built:
         """Create an instance, with `value_of` supplying those it needs, and run its `post_construct` hooks.
@@ -181,8 +210,8 @@ class Recipe:
         if self.definition.kind is FactoryKind.INSTANCE:
             return NO_HOOKS
         if self._hooked.cls is not cls:  # nearly always the same class, so one is kept
-            down = _hooks(cls, HookKind.PRE_DESTROY)
-            self._hooked = Hooked(cls, _hooks(cls, HookKind.POST_CONSTRUCT), tuple(reversed(down)))
+            down = hooks_of(cls, HookKind.PRE_DESTROY)
+            self._hooked = Hooked(cls, hooks_of(cls, HookKind.POST_CONSTRUCT), tuple(reversed(down)))
         return self._hooked
 
     async def _supplied(
@@ -191,7 +220,7 @@ class Recipe:
         owner = self.definition.owner
         positional: list[object] = [] if owner is None else [await value_of(self._inputs[owner])]
         keywords: dict[str, object] = {}
-        for argument, lazy in self._arguments:
+        for argument, lazy in self.arguments:
             if lazy is not None:
                 value: object = lazy
             else:
@@ -318,11 +347,11 @@ def _awaits(definition: BeanDefinition) -> bool:
     cls = definition.factory if isinstance(definition.factory, type) else definition.type
     if not isinstance(cls, type):
         return definition.kind.awaits
-    hooks = (inspect.getattr_static(cls, name) for name in _hooks(cls, HookKind.POST_CONSTRUCT))
+    hooks = (inspect.getattr_static(cls, name) for name in hooks_of(cls, HookKind.POST_CONSTRUCT))
     return definition.kind.awaits or any(inspect.iscoroutinefunction(hook) for hook in hooks)
 
 
-def _hooks(cls: type, kind: HookKind) -> tuple[str, ...]:
+def hooks_of(cls: type, kind: HookKind) -> tuple[str, ...]:
     """Return the names of a class's hooks of one kind, its parents' first."""
     found: dict[str, None] = {}
     for base in reversed(cls.__mro__[:-1]):
