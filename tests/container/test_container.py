@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from typing import Annotated
 
 import pytest
 
@@ -146,6 +147,33 @@ async def test_another_life():
     container.register(HelloController)
     async with container:
         assert container.get(HelloController).greeter is not first
+
+
+async def test_registered_between_two_lives():
+    """What is registered between two lives counts in the next, for what was asked for in the first one too."""
+
+    @component(primary=True, qualifiers=["warm"])
+    class WarmGreeter(Greeter): ...
+
+    container = Container(Greeter)
+    async with container:
+        assert type(container.get(Greeter)) is type(container.get(Greeter, "greeter")) is Greeter
+        with pytest.raises(NoSuchBeanError):
+            container.get(Greeter, "warm")
+    container.register(WarmGreeter)
+    async with container:
+        assert type(container.get(Greeter)) is type(container.get(Greeter, "warm")) is WarmGreeter
+        assert type(await container.aget(Greeter)) is WarmGreeter
+        assert type(container.get(Greeter, "greeter")) is Greeter
+
+
+async def test_asking_for_what_cannot_be_hashed():
+    """An annotation that can't be hashed is answered like any other type that no bean is of."""
+    async with Container(Greeter) as container:
+        with pytest.raises(NoSuchBeanError) as raised:
+            container.get(Annotated[Greeter, []])
+
+        assert raised.value.__context__ is None
 
 
 async def test_before_the_start():

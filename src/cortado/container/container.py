@@ -108,6 +108,7 @@ class Container:
         self._unreadable: dict[Callable[..., Any], Unreadable] = {}
         self._problems: list[ContainerError] = []
         self._wiring: Wiring | None = None
+        self._found: dict[Any, Bean] = {}
         self._graph: Graph | None = None
         self._scopes = Scopes()
         self.lifetime = Lifetime(close_timeout=close_timeout)
@@ -193,7 +194,7 @@ class Container:
         """
         self._check_open_for_registration()
         self._scopes.declare(scope, types)
-        self._wiring = None
+        self._forget_wiring()
 
     def scan(self, package: str, exclude: Sequence[str] = ()) -> None:
         """Register every class with a stereotype in a package, or module, and all below it.
@@ -284,7 +285,9 @@ class Container:
             BeanCreationError: It can't be created; the next call tries again.
             ContextClosedError: The container isn't running.
         """
-        return self._get(self.find(bean, qualifier))
+        found = self.find(bean, qualifier)
+        instance = _existing(found)
+        return self._get(found) if instance is NOT_READY else instance
 
     @overload
     async def aget(self, bean: type[T], qualifier: str | None = None) -> T: ...
@@ -303,7 +306,9 @@ class Container:
             BeanCreationError: It can't be created; the next call tries again.
             ContextClosedError: The container isn't running.
         """
-        return await self._aget(self.find(bean, qualifier))
+        found = self.find(bean, qualifier)
+        instance = _existing(found)
+        return await self._aget(found) if instance is NOT_READY else instance
 
     @overload
     def get_all(self, bean: type[T]) -> list[T]: ...
@@ -464,7 +469,7 @@ class Container:
         name, key = definition.name, (definition.name, definition.factory)
         if key in self._registered:
             return self._registered[key].definition
-        self._wiring = None
+        self._forget_wiring()
         bean = self._registered[key] = self._bean(definition)
         if name not in self._names:
             self._names.add(name)
@@ -477,6 +482,10 @@ class Container:
         bean = Bean(definition)
         bean.provider = BeanProvider(definition.name, functools.partial(self._provide, bean), self._rebind)
         return bean
+
+    def _forget_wiring(self) -> None:
+        self._wiring = None
+        self._found = {}  # after the wiring: whoever sees these as new finds no old wiring
 
     def _wired(self) -> Wiring:
         if self._wiring is None:
@@ -504,7 +513,7 @@ class Container:
                 self._beans[name] = self._bean(plan.definition)
         problems = [*self._problems, *wrong]
         if problems:
-            self._wiring = None  # the next time, properties may be set
+            self._forget_wiring()  # the next time, properties may be set
         return plans, problems
 
     def _choose(self, included: Iterable[BeanDefinition]) -> None:
@@ -533,9 +542,15 @@ class Container:
 
     def find(self, bean: Any, qualifier: str | None = None) -> Bean:
         """Return the bean of a type or name; for the framework's own use."""
+        known, key = self._found, bean if qualifier is None else (bean, qualifier)
+        try:
+            return known[key]
+        except (KeyError, TypeError):  # not asked for before, or unhashable
+            pass
         wiring = self._wired()
         found = wiring.named(bean) if isinstance(bean, str) else wiring.choose(bean, qualifier)
-        return self._beans[found.name]
+        known[key] = self._beans[found.name]
+        return known[key]
 
     def recipe_of(self, bean: Bean) -> Recipe:
         """Return the recipe of a bean that is in force now; for the framework's own use.
@@ -631,7 +646,7 @@ class Container:
                     self._graph.unbind()
                 self._graph = None
             self._state = State.STOPPED
-            self._wiring = None  # the next start reads properties anew
+            self._forget_wiring()  # the next start reads properties anew
 
 
 class BeanResolver:
@@ -663,6 +678,12 @@ class BeanResolver:
     async def get(self) -> object:
         """Return the bean, waiting for its creation if need be; raises what `Container.aget` raises."""
         return await self._container._aget(self._bean)
+
+
+def _existing(bean: Bean) -> object:
+    """Return the instance of a singleton where it exists and can't be another one now; else `NOT_READY`."""
+    recipe = bean.recipe
+    return NOT_READY if recipe is None or recipe.outside else recipe.instance
 
 
 def _provider(bean: Bean) -> OverridableProvider:
