@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
-from cortado.container.annotations import Names, enclosing_names
+from cortado.container.annotations import enclosing_names
 from cortado.container.creation import Lifetime, within_creation
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
 from cortado.container.drawing import draw
@@ -45,7 +45,7 @@ from cortado.container.scopes import Scopes
 from cortado.container.selection import Unreadable, facts_of, select
 from cortado.container.stereotypes import BeanOptions, read_options
 from cortado.container.teardown import raise_all, report, uninterrupted
-from cortado.container.wiring import Wiring, classes_by_name
+from cortado.container.wiring import Wiring, add_classes
 from cortado.exceptions import ConfigurationError, StartupError
 from cortado.settings import Settings
 
@@ -103,6 +103,7 @@ class Container:
         self._close_timeout = close_timeout
         self._state = State.NEW
         self._registered: dict[tuple[str, object], Bean] = {}
+        self._classes: dict[str, tuple[type, ...]] = {}
         self._names: set[str] = set()
         self._beans: dict[str, Bean] = {}
         self._unreadable: dict[Callable[..., Any], Unreadable] = {}
@@ -456,9 +457,8 @@ class Container:
         self, function: Callable[..., Any], options: BeanOptions, owner: BeanDefinition | None = None
     ) -> None:
         given = read_options(options)
-        registered: Names = classes_by_name(one.definition for one in self._registered.values())
         try:
-            self._add(define_factory(function, given, registered, None if owner is None else owner.name))
+            self._add(define_factory(function, given, self._classes, None if owner is None else owner.name))
         except AnnotationError as error:
             self._unreadable[function] = Unreadable(error, conditions_of(function, given), owner)
 
@@ -470,6 +470,7 @@ class Container:
         if key in self._registered:
             return self._registered[key].definition
         self._forget_wiring()
+        add_classes(self._classes, definition)
         bean = self._registered[key] = self._bean(definition)
         if name not in self._names:
             self._names.add(name)

@@ -296,10 +296,15 @@ def classes_by_name(definitions: Iterable[BeanDefinition]) -> Names:
     """Return the classes of some definitions by their plain names."""
     found: dict[str, tuple[type, ...]] = {}
     for one in definitions:
-        for cls in {one.type, one.factory}:
-            if isinstance(cls, type) and cls not in found.get(cls.__name__, ()):
-                found[cls.__name__] = (*found.get(cls.__name__, ()), cls)
+        add_classes(found, one)
     return found
+
+
+def add_classes(found: dict[str, tuple[type, ...]], definition: BeanDefinition) -> None:
+    """Put the classes of one more definition to those found by their plain names."""
+    for cls in {definition.type, definition.factory}:
+        if isinstance(cls, type) and cls not in found.get(cls.__name__, ()):
+            found[cls.__name__] = (*found.get(cls.__name__, ()), cls)
 
 
 def circles(plans: Mapping[str, Plan]) -> list[ContainerError]:
