@@ -156,6 +156,10 @@ class _Scope:
         if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
             return annotation
         namespace = self._module_of(name) if self.generated else self._globals
+        if isinstance(annotation, str):  # most are the name of a class, and evaluating takes time
+            known = self._names.get(annotation, namespace.get(annotation))
+            if isinstance(known, type) and not isinstance(known, types.GenericAlias):
+                return known
         local = dict(self._names)
         while True:
             try:

@@ -65,6 +65,8 @@ def read_injection_point(parameter: Parameter, where: str) -> InjectionPoint | N
 
 def read_value(annotation: Any) -> Value | None:
     """Return which property an annotation asks for, or None where it asks for a bean."""
+    if type(annotation) is type:
+        return None
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) in (Union, types.UnionType):
         return next((found for one in arguments if (found := read_value(one)) is not None), None)
