@@ -5,7 +5,7 @@ import functools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Generic
 
 from cortado.container.annotations import (
     Names,
@@ -85,13 +85,13 @@ class Wiring:
         """
         found = self.candidates(requested, qualifier)
         found = tuple(one for one in found if one.name != without) or found
+        if len(found) == 1:
+            return found[0]
         wanted = f"type {name_of(requested)}" + (
             "" if qualifier is None else f" with qualifier {qualifier!r}"
         )
         if not found:
             raise NoSuchBeanError(wanted, required_by=required_by, hints=self._hints(requested, qualifier))
-        if len(found) == 1:
-            return found[0]
         primaries = [one for one in found if one.primary]
         ordinary = [one for one in found if not one.fallback]
         for preferred in (primaries, ordinary, [one for one in found if one.name == parameter]):
@@ -362,6 +362,8 @@ def _default(parameter: Parameter) -> Argument | None:
 
 def _bound_variables(cls: type) -> dict[Any, Any]:
     bound: dict[Any, Any] = {}
+    if Generic not in cls.__mro__:
+        return bound
     for supertype, arguments in supertypes(cls).items():
         bound.update(zip(getattr(supertype, "__parameters__", ()), arguments, strict=False))
     return {variable: value for variable, value in bound.items() if variable is not value}
