@@ -1,5 +1,6 @@
 """Deciding which of the registered beans are part of the application."""
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -95,7 +96,6 @@ class _Election:
         self.excluded = dict(excluded)
         self._owners = owners
         self._staying = [one for one in owners if one not in excluded]
-        self._index = TypeIndex(self._staying)
         self._undecided: dict[BeanDefinition, None] = {}
         for one in self._staying:
             conditional = any(isinstance(condition, BeanCondition) for condition in one.conditions)
@@ -147,6 +147,10 @@ class _Election:
         if isinstance(wanted, str):
             return [one for one in self._staying if one.name == wanted]
         return self._index.candidates(wanted)
+
+    @functools.cached_property
+    def _index(self) -> TypeIndex:
+        return TypeIndex(self._staying)
 
 
 def _circle(waiting: Mapping[BeanDefinition, list[BeanDefinition]]) -> list[BeanDefinition]:
