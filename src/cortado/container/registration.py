@@ -140,9 +140,12 @@ def stereotype_of(made: Any) -> Stereotype | None:
 
 def _merged(target: Any) -> Mark:
     """Return all marks of a class or function as one."""
+    marks = records_of(target, Mark)
+    if len(marks) == 1:
+        return marks[0]
     options, stereotype = Options(), None
     names: dict[str, Any] = {}
-    for mark in records_of(target, Mark):
+    for mark in marks:
         options = options.merged(mark.options)
         stereotype = mark.stereotype or stereotype
         names.update(mark.names)
