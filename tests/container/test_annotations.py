@@ -160,6 +160,38 @@ async def test_local_names_are_kept_by_the_decorator():
     assert type((await built(make(), Fast)).runner) is Fast
 
 
+async def test_local_class_of_a_name_that_the_module_has_too():
+    """A name means what it means where it is written: the local class, a local alias, and only else the module's."""
+    module_engine = Engine
+
+    def local_class():
+        class Engine: ...
+
+        @component
+        class Car:
+            def __init__(self, engine: Engine) -> None:
+                self.engine = engine
+
+        return Car, Engine
+
+    def local_alias():
+        Engine = module_engine | None
+
+        @component
+        class Boat:
+            def __init__(self, engine: Engine) -> None:
+                self.engine = engine
+
+        return Boat, Engine
+
+    car, engine = local_class()
+    async with Container(car, engine) as container:
+        assert type(container.get(car).engine) is engine
+    boat, _ = local_alias()
+    async with Container(boat) as container:
+        assert container.get(boat).engine is None
+
+
 async def test_names_only_for_type_checkers():
     """A name imported only for type checkers means the registered class of that name."""
 
