@@ -10,7 +10,7 @@ from cortado.container.injection import Shape
 from cortado.container.recipes import NOT_READY, Given, Recipe, hooks_of
 from cortado.container.stereotypes import HookKind
 
-__all__ = ["Bail", "CompiledPlan", "Progress", "compiled"]
+__all__ = ["Bail", "Build", "CompiledPlan", "plan_of"]
 
 
 class Bail(Exception):
@@ -55,12 +55,19 @@ class CompiledPlan:
     """Whether `build` returns the bean."""
 
 
-def compiled(recipe: Recipe) -> CompiledPlan | None:
-    """Return the plan for a bean that is kept by its scope, or needs one; None where it can't be compiled."""
+def plan_of(recipe: Recipe) -> CompiledPlan:
+    """Return the plan for a bean that is kept by its scope, or needs one; made once."""
+    plan: CompiledPlan | None = recipe.compiled
+    if plan is None:
+        plan = recipe.compiled = NO_PLAN if recipe.is_singleton else _compiled(recipe)
+    return plan
+
+
+def _compiled(recipe: Recipe) -> CompiledPlan:
     try:
         order = tuple(_inside(recipe))
     except _NotCompilable:
-        return None
+        return NO_PLAN
     writer = _Writer(recipe.home)
     whole = is_plain(recipe)
     if not whole:
@@ -75,6 +82,14 @@ def compiled(recipe: Recipe) -> CompiledPlan | None:
             writer.create(one)
     writer.line("return " + (writer.value(recipe) if whole else "None"))
     return CompiledPlan(tuple(before), writer.build(), whole)
+
+
+def _bail(lifetime: Holder, instances: dict[Recipe, object], progress: Progress) -> object:
+    raise Bail
+
+
+NO_PLAN: Final = CompiledPlan((), _bail, whole=False)
+"""Stands for a plan that can't be made."""
 
 
 class _NotCompilable(Exception):

@@ -6,7 +6,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
@@ -357,15 +357,14 @@ class Container:
             ContextClosedError: The container isn't running.
             ScopeClosedError: The parent has ended.
         """
-        word = self._scopes.opened(kind)
-        if self._graph is None:
-            raise ContextClosedError(f"a {word} scope can't open: the container is {self._state.value}")
         outer: Lifetime = self.lifetime
         if parent is not None:
-            if parent.active is not self.lifetime.active:
+            if parent.active is not outer.active:
                 raise ConfigurationError("the parent is a scope of another container, or of an earlier start")
             outer = parent
-        self._scopes.check_nesting(word, outer.kind)
+        word = self._scopes.opening(kind, outer.kind)
+        if self._graph is None:
+            raise ContextClosedError(f"a {word} scope can't open: the container is {self._state.value}")
         return BeanScope(self, word, outer, given)
 
     @property
@@ -549,9 +548,10 @@ class Container:
         except (KeyError, TypeError):  # not asked for before, or unhashable
             pass
         wiring = self._wired()
-        found = wiring.named(bean) if isinstance(bean, str) else wiring.choose(bean, qualifier)
-        known[key] = self._beans[found.name]
-        return known[key]
+        name = (wiring.named(bean) if isinstance(bean, str) else wiring.choose(bean, qualifier)).name
+        with suppress(TypeError):
+            known[key] = self._beans[name]
+        return self._beans[name]
 
     def recipe_of(self, bean: Bean) -> Recipe:
         """Return the recipe of a bean that is in force now; for the framework's own use.

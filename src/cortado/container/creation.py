@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar
+from threading import get_ident
 
-from cortado.container.compiled import Bail, Build, CompiledPlan, compiled
+from cortado.container.compiled import Bail, Build, CompiledPlan, plan_of
 from cortado.container.definitions import BeanDefinition, Scope
 from cortado.container.errors import (
     AsyncBeanError,
@@ -54,7 +55,7 @@ class SharedCreation(Creation):
         self.outcome: Future[object] = Future()
         self.outcome.set_running_or_notify_cancel()  # so that a waiter's cancellation can't reach it
         self.context = Context()
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         self.task: asyncio.Task[None] | None = None
 
 
@@ -68,10 +69,13 @@ class Run(Creation):
     __slots__ = ("awaited", "disturbed", "thread")
 
     def __init__(self, recipe: Recipe, parent: Creation | None) -> None:
-        super().__init__(recipe, parent)
+        self.recipe = recipe
+        self.parent = parent
+        self.waits = []
+        self.over = False
         self.disturbed = False
         self.awaited: list[SharedCreation] = []
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
 
     def end_of(self, recipe: Recipe) -> SharedCreation:
         """Return what is done when this run is over, for those who wait for one of its beans."""
@@ -157,15 +161,37 @@ class Lifetime:
             self._shared = Shared(close_timeout)
             return
         self._shared = parent._shared
-        with self._shared.lock:
-            if parent.closed:
-                raise parent._over()
-            parent._children[self] = None
+        parent._children[self] = None
+        if parent.closed:  # either this sees that the end has begun, or the end sees this
+            parent._children.pop(self, None)
+            raise parent._over()
 
     @property
     def active(self) -> "ContextVar[Lifetime | None]":
         """The lifetime of the scope, of the same container, in which the running code is."""
         return self._shared.active
+
+    def at_once(self, recipe: Recipe) -> object:
+        """Return an instance that exists, or that its compiled plan makes now; else `NOT_READY`.
+
+        Raises:
+            NoActiveScopeError: No lifetime around this one is its home.
+        """
+        home = self if recipe.home is self.kind else self._home(recipe)
+        instances = home._instances
+        instance = recipe.instance if home.parent is None else instances.get(recipe, NOT_READY)
+        if instance is not NOT_READY:
+            return instance
+        plan = plan_of(recipe)
+        if not plan.whole:
+            return NOT_READY
+        for one in plan.before:
+            if one not in instances:
+                return NOT_READY
+        try:
+            return home._run_through(recipe, plan)
+        except Bail:
+            return NOT_READY
 
     def resolve(self, recipe: Recipe) -> object:
         """Return an instance, created here and now if need be.
@@ -174,13 +200,10 @@ class Lifetime:
             AsyncBeanError: Something that has to be awaited isn't ready.
             NoActiveScopeError: No lifetime around this one is its home.
         """
+        instance = self.at_once(recipe)
+        if instance is not NOT_READY:
+            return instance
         home = self._home(recipe)
-        instance = home._kept(recipe)
-        if instance is not NOT_READY:
-            return instance
-        instance = home._at_once(recipe)
-        if instance is not NOT_READY:
-            return instance
         missing = home._missing(recipe)
         for one in missing:
             if one.must_await:
@@ -193,31 +216,22 @@ class Lifetime:
         Raises:
             NoActiveScopeError: No lifetime around this one is its home.
         """
-        home = self._home(recipe)
-        instance = home._kept(recipe)
+        instance = self.at_once(recipe)
         if instance is not NOT_READY:
             return instance
-        plan = _plan_for(recipe)
-        if plan is not None:
-            try:
-                return await home._followed(recipe, plan)
-            except Bail:
-                pass
+        home = self._home(recipe)
+        with suppress(Bail):
+            return await home._followed(recipe, plan_of(recipe))
         for one in home._missing(recipe):
             await home._home(one)._acreate_for(recipe, one)
         return await home._value(recipe)
 
     def resolve_if_ready(self, recipe: Recipe) -> object:
         """Return an instance where that takes no waiting, not even for another thread; else `NOT_READY`."""
+        instance = self.at_once(recipe)
+        if instance is not NOT_READY or recipe.may_await:
+            return instance
         home = self._home(recipe)
-        instance = home._kept(recipe)
-        if instance is not NOT_READY:
-            return instance
-        if recipe.may_await:
-            return NOT_READY
-        instance = home._at_once(recipe)
-        if instance is not NOT_READY:
-            return instance
         missing = home._missing(recipe)
         if any(one.may_await or one in home._home(one)._creations for one in missing):
             return NOT_READY
@@ -275,6 +289,15 @@ class Lifetime:
         ending = asyncio.create_task(self._close(end), name=f"end of a {self.kind} scope")
         await uninterrupted(ending)
         return ending.result()
+
+    def leave(self) -> bool:
+        """End at once where nothing has to be done for it; False where something has."""
+        if self._finalisers or self._creations or self._children or self._runs:
+            return False
+        with self._shared.lock:
+            self.closed = True
+            self._leave()
+        return True
 
     async def _close(self, end: "Future[None]") -> list[BaseException]:
         try:
@@ -366,16 +389,6 @@ class Lifetime:
     def _is_missing(self, recipe: Recipe) -> bool:
         return self.kept(recipe) is NOT_READY
 
-    def _at_once(self, recipe: Recipe) -> object:
-        """Return an instance if nothing but its compiled plan is needed; else `NOT_READY`."""
-        plan = _plan_for(recipe)
-        if plan is None or not plan.whole or any(one not in self._instances for one in plan.before):
-            return NOT_READY
-        try:
-            return self._run_through(recipe, plan)
-        except Bail:
-            return NOT_READY
-
     async def _followed(self, recipe: Recipe, plan: CompiledPlan) -> object:
         """Return an instance by its compiled plan.
 
@@ -384,10 +397,7 @@ class Lifetime:
         """
         for one in plan.before:
             if one not in self._instances:
-                first = _plan_for(one)
-                if first is None:
-                    raise Bail
-                self._run_through(recipe, first)
+                self._run_through(recipe, plan_of(one))
                 await self._acreate_for(recipe, one)
         instance = self._run_through(recipe, plan)
         if plan.whole:
@@ -457,7 +467,7 @@ class Lifetime:
             with self._waiting_for(creation), suppress(RunOver):
                 if mine:
                     self._run(creation)
-                elif creation.thread == threading.get_ident():
+                elif creation.thread == get_ident():
                     if creation.task is not None:
                         raise AsyncBeanError(recipe.definition.name, recipe.definition.name)
                     raise _circle([creation, creation])
@@ -646,21 +656,6 @@ def _cancel(creation: SharedCreation) -> None:
     task = creation.task
     if task is not None and not task.get_loop().is_closed():
         task.get_loop().call_soon_threadsafe(task.cancel)
-
-
-def _plan_for(recipe: Recipe) -> CompiledPlan | None:
-    """Return the compiled plan of what lives in a scope, made at the first request for it."""
-    if recipe.compiled is None:
-        recipe.compiled = (not recipe.is_singleton and compiled(recipe)) or NO_PLAN
-    plan: CompiledPlan | _NoPlan = recipe.compiled
-    return None if isinstance(plan, _NoPlan) else plan
-
-
-class _NoPlan:
-    """Stands for a plan that can't be made."""
-
-
-NO_PLAN = _NoPlan()
 
 
 def _failure(definition: BeanDefinition, error: BaseException) -> ContainerError:

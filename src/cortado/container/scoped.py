@@ -8,7 +8,8 @@ from typing import Any, Protocol, Self, TypeVar, overload
 from cortado.container.creation import Lifetime
 from cortado.container.errors import NoSuchBeanError
 from cortado.container.graph import Bean
-from cortado.container.recipes import NOT_READY, Recipe
+from cortado.container.recipes import NOT_READY, Given, Recipe
+from cortado.container.registration import define_given
 from cortado.container.teardown import Finaliser, raise_all
 
 __all__ = ["BeanScope", "Beans"]
@@ -58,7 +59,8 @@ class BeanScope(Lifetime):
         if self._token is not None:
             self.active.reset(self._token)
             self._token = None
-        await self.aclose()
+        if not self.leave():
+            await self.aclose()
 
     @overload
     def get(self, bean: type[T], qualifier: str | None = None) -> T: ...
@@ -77,8 +79,9 @@ class BeanScope(Lifetime):
             BeanCreationError: It can't be created; the next call tries again.
             ScopeClosedError: The scope has ended.
         """
-        found = self._found(bean, qualifier)
-        return self.resolve(found) if isinstance(found, Recipe) else found[0]
+        recipe = self._recipe(bean, qualifier)
+        instance = self.at_once(recipe)
+        return self.resolve(recipe) if instance is NOT_READY else instance
 
     @overload
     async def aget(self, bean: type[T], qualifier: str | None = None) -> T: ...
@@ -98,8 +101,9 @@ class BeanScope(Lifetime):
             BeanCreationError: It can't be created; the next call tries again.
             ScopeClosedError: The scope has ended.
         """
-        found = self._found(bean, qualifier)
-        return await self.aresolve(found) if isinstance(found, Recipe) else found[0]
+        recipe = self._recipe(bean, qualifier)
+        instance = self.at_once(recipe)
+        return await self.aresolve(recipe) if instance is NOT_READY else instance
 
     def on_close(self, callback: Callable[[], Awaitable[object] | object]) -> None:
         """Have a function called, and awaited where it returns an awaitable, when the scope ends.
@@ -124,14 +128,13 @@ class BeanScope(Lifetime):
         if failures:
             raise_all(failures, f"not everything of this {self.kind} scope could be ended")
 
-    def _found(self, bean: Any, qualifier: str | None) -> Recipe | tuple[object]:
-        """Return the recipe of a bean, or an object given in a tuple."""
-        if not self.closed or self._instances:
-            try:
-                return self._beans.recipe_of(self._beans.find(bean, qualifier))
-            except NoSuchBeanError:
-                given = NOT_READY if qualifier is not None or not isinstance(bean, type) else self.given(bean)
-                if given is NOT_READY:
-                    raise
-                return (given,)
-        raise self._over()
+    def _recipe(self, bean: Any, qualifier: str | None) -> Recipe:
+        if self.closed and not self._instances:
+            raise self._over()
+        beans = self._beans
+        try:
+            return beans.recipe_of(beans.find(bean, qualifier))
+        except NoSuchBeanError:
+            if qualifier is not None or not isinstance(bean, type) or self.given(bean) is NOT_READY:
+                raise
+            return Given(define_given(bean, self.kind))

@@ -25,6 +25,7 @@ class Scopes:
             Scope.REQUEST: Scope.CHILD,
         }
         self._given: dict[str, tuple[type, ...]] = {}
+        self._openings: dict[tuple[str, str], str] = {}  # those that were checked
 
     def register(self, word: str, within: str) -> None:
         """Add a scope that opens within another one.
@@ -73,17 +74,23 @@ class Scopes:
             )
         return kind
 
-    def check_nesting(self, kind: str, outer: str) -> None:
-        """Check that a scope may open within another one.
+    def opening(self, word: str, outer: str) -> str:
+        """Return the scope of a word that may open within another one.
 
         Raises:
-            ConfigurationError: It may not.
+            ConfigurationError: It can't be opened, isn't known, or lives as long as the other one.
         """
+        known = self._openings.get((word, outer))
+        if known is not None:
+            return known
+        kind = self.opened(word)
         nested = kind == outer == Scope.CHILD
         if not nested and outer not in tuple(self._chain(kind))[1:]:
             raise ConfigurationError(
                 f"a {kind} scope can't open within a {outer} scope, which lives no longer"
             )
+        self._openings[word, outer] = kind
+        return kind
 
     def outlives(self, held: str, holder: str) -> bool:
         """Whether what lives in one scope lives at least as long as what lives in the other."""
