@@ -2,11 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import Collection, Coroutine
-from contextvars import Context
+from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
+from collections.abc import Collection, Coroutine, Generator
+from contextvars import Context, copy_context
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["settle", "settle_all", "start", "was_cancelled"]
+__all__ = ["Starter", "settle", "settle_all", "start", "was_cancelled"]
 
 Waited = TypeVar("Waited", bound="asyncio.Future[Any]")
 
@@ -26,6 +28,129 @@ else:
     ) -> asyncio.Task[None]:
         """Return a task for some work, past any task factory."""
         return asyncio.Task(work, loop=asyncio.get_running_loop(), name=name, context=context)
+
+
+class Starter:
+    """Starts tasks whose first step is done at once, so that work which never waits costs no turn of the loop.
+
+    Python 3.12 can do that by itself. Before, the first step borrows the identity of a task that is kept at hand, and
+    becomes that task if it has to wait; most work hasn't, and leaves it for the next.
+    """
+
+    __slots__ = ("_spare",)
+
+    def __init__(self) -> None:
+        self._spare: _Spare | None = None
+
+    def begin(
+        self, work: Coroutine[Any, Any, None], name: str, context: Context | None = None
+    ) -> "asyncio.Task[None] | None":
+        """Do the first step of some work now, and return the task that goes on with it; None where it is done.
+
+        Args:
+            work: What to do. From its first step on, it finds itself in the same task.
+            name: The task's name.
+            context: In which it is done; a copy of the caller's when left out.
+
+        Raises:
+            BaseException: What the first step raises.
+        """
+        loop = asyncio.get_running_loop()
+        if sys.version_info >= (3, 12):
+            task = asyncio.Task(work, loop=loop, name=name, context=context, eager_start=True)
+            if not task.done():
+                return task
+            task.result()
+            return None
+        spare, self._spare = self._spare, None
+        if spare is None or spare.loop is not loop:
+            spare = _Spare(loop)
+        begun = spare.begin(work, copy_context() if context is None else context)
+        if begun:
+            spare.adopt(name)
+            return spare.task
+        if not spare.task.cancelling():
+            self._spare = spare
+        return None
+
+
+class _Spare:
+    """A task without any work, until it goes on with some that has begun.
+
+    Nobody sees it before that, and it goes with its last reference.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._go: asyncio.Future[None] = loop.create_future()
+        self._first: object = None
+        self._context = Context()
+        self._work: Coroutine[Any, Any, None] | None = None
+        self.task = asyncio.Task(self._run(), loop=loop)
+        _unregister_task(self.task)
+        self.task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio does with its own
+
+    def begin(self, work: Coroutine[Any, Any, None], context: Context) -> bool:
+        """Do the first step of some work in this task's name; False where that was all."""
+        caller = asyncio.current_task(self.loop)
+        if caller is not None:
+            _leave_task(self.loop, caller)
+        _enter_task(self.loop, self.task)
+        try:
+            self._first = context.run(work.send, None)
+        except StopIteration:
+            return False
+        finally:
+            _leave_task(self.loop, self.task)
+            if caller is not None:
+                _enter_task(self.loop, caller)
+        self._work, self._context = work, context
+        return True
+
+    def adopt(self, name: str) -> None:
+        """Go on with the work, as a task like any other."""
+        self.task.set_name(name)
+        _register_task(self.task)
+        self.task._log_destroy_pending = True  # type: ignore[attr-defined]
+        self._go.set_result(None)
+
+    async def _run(self) -> None:
+        cancelled: BaseException | None = None
+        try:
+            await self._go
+        except asyncio.CancelledError as error:
+            if self._work is None:
+                raise
+            cancelled = error
+        await _Rest(self._work, self._context, self._first, cancelled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What is left of some work after its first step."""
+
+    work: Coroutine[Any, Any, None] | None
+    context: Context
+    first: object
+    cancelled: BaseException | None
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        work, waits, error = self.work, self.first, self.cancelled
+        assert work is not None
+        while True:
+            value = None
+            if error is None:
+                try:
+                    value = yield waits
+                except BaseException as thrown:  # noqa: BLE001 - the work's to deal with
+                    error = thrown
+            try:
+                if error is None:
+                    waits = self.context.run(work.send, value)
+                else:
+                    waits, error = self.context.run(work.throw, error), None
+            except StopIteration:
+                return
 
 
 async def settle(task: "asyncio.Future[Any]", timeout: float) -> bool:

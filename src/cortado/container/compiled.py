@@ -2,9 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from cortado.container.creations import creating
 from cortado.container.definitions import FactoryKind
 from cortado.container.injection import Shape
 from cortado.container.recipes import NOT_READY, Given, Recipe, hooks_of
@@ -38,7 +40,8 @@ class Holder(Protocol):
         ...
 
 
-Build = Callable[[Holder, dict[Recipe, object], Progress], object]
+Active = ContextVar[Any]
+Build = Callable[[Holder, dict[Recipe, object], Progress, Active], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class CompiledPlan:
     """What has to be created by itself, in this order: what is awaited, or has something to be done at its end."""
     build: Build
     """Creates what is missing of the rest, and returns the bean; or None, where the bean is to be created by itself.
+
+    It is called in a context of its own.
 
     Raises Bail where it can't go on; what it has created until then stays."""
     whole: bool
@@ -84,12 +89,19 @@ def _compiled(recipe: Recipe) -> CompiledPlan:
     return CompiledPlan(tuple(before), writer.build(), whole)
 
 
-def _bail(lifetime: Holder, instances: dict[Recipe, object], progress: Progress) -> object:
+def _bail(*_: object) -> object:
     raise Bail
 
 
 NO_PLAN: Final = CompiledPlan((), _bail, whole=False)
 """Stands for a plan that can't be made."""
+
+
+PREFACE: Final = (
+    "def build(lifetime, instances, progress, active):",
+    "    creating.set(progress)",
+    "    active.set(lifetime)",
+)
 
 
 class _NotCompilable(Exception):
@@ -212,8 +224,8 @@ class _Writer:
 
     def build(self) -> Build:
         """Return the function."""
-        source = "\n".join(("def build(lifetime, instances, progress):", *self.lines))
-        namespace: dict[str, Any] = {**self.names, "M": NOT_READY, "Bail": Bail}
+        source = "\n".join((*PREFACE, *self.lines))
+        namespace: dict[str, Any] = {**self.names, "M": NOT_READY, "Bail": Bail, "creating": creating}
         exec(compile(source, "<compiled plan>", "exec"), namespace)  # noqa: S102 - every name in it is made here
         built: Build = namespace["build"]
         return built

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
 from cortado.container.annotations import enclosing_names
-from cortado.container.creation import Lifetime, within_creation
+from cortado.container.creations import within_creation
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
 from cortado.container.drawing import draw
 from cortado.container.errors import (
@@ -25,6 +25,7 @@ from cortado.container.errors import (
 )
 from cortado.container.graph import Bean, Graph, OverridableProvider
 from cortado.container.injection import name_of
+from cortado.container.lifetimes import Lifetime
 from cortado.container.markers import Lazy
 from cortado.container.plans import Argument, Plan
 from cortado.container.profiles import active_profiles
@@ -112,7 +113,7 @@ class Container:
         self._found: dict[Any, Bean] = {}
         self._graph: Graph | None = None
         self._scopes = Scopes()
-        self.lifetime = Lifetime(close_timeout=close_timeout)
+        self.lifetime = Lifetime.root(close_timeout)
         self._binding = threading.RLock()
         self._turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
@@ -233,7 +234,7 @@ class Container:
             plans, problems = self._planned()
             if problems:
                 raise StartupError(problems)
-            self.lifetime = Lifetime(close_timeout=self._close_timeout)
+            self.lifetime = Lifetime.root(self._close_timeout)
             self._graph = Graph(self._wired(), plans, self._beans, self._scopes, self._lazy)
             try:
                 self._rebind()
@@ -552,6 +553,19 @@ class Container:
         with suppress(TypeError):
             known[key] = self._beans[name]
         return self._beans[name]
+
+    def recipe_for(self, bean: Any, qualifier: str | None) -> Recipe:
+        """Return the recipe in force of the bean of a type or name; for the framework's own use.
+
+        Raises:
+            ContextClosedError: The container isn't running.
+        """
+        try:
+            found = self._found[bean if qualifier is None else (bean, qualifier)]
+        except (KeyError, TypeError):  # not asked for before, or unhashable
+            found = self.find(bean, qualifier)
+        recipe = found.recipe
+        return self.recipe_of(found) if recipe is None or recipe.outside else recipe
 
     def recipe_of(self, bean: Bean) -> Recipe:
         """Return the recipe of a bean that is in force now; for the framework's own use.

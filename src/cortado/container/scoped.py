@@ -5,9 +5,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, overload
 
-from cortado.container.creation import Lifetime
 from cortado.container.errors import NoSuchBeanError
-from cortado.container.graph import Bean
+from cortado.container.lifetimes import Lifetime
 from cortado.container.recipes import NOT_READY, Given, Recipe
 from cortado.container.registration import define_given
 from cortado.container.teardown import Finaliser, raise_all
@@ -20,12 +19,8 @@ T = TypeVar("T")
 class Beans(Protocol):
     """What a scope needs of its container."""
 
-    def find(self, bean: Any, qualifier: str | None) -> Bean:
-        """Return the bean of a type or name."""
-        ...
-
-    def recipe_of(self, bean: Bean) -> Recipe:
-        """Return the recipe in force."""
+    def recipe_for(self, bean: Any, qualifier: str | None) -> Recipe:
+        """Return the recipe in force of the bean of a type or name."""
         ...
 
 
@@ -42,12 +37,11 @@ class BeanScope(Lifetime):
         closed: Whether it has ended, or is about to.
     """
 
-    __slots__ = ("_beans", "_token")
+    __slots__ = ("_beans",)
 
     def __init__(self, beans: Beans, kind: str, parent: Lifetime, given: tuple[object, ...]) -> None:
-        super().__init__(kind, parent, given)
+        super().__init__(kind, parent, given, parent.shared)
         self._beans = beans
-        self._token: contextvars.Token[Lifetime | None] | None = None
 
     async def __aenter__(self) -> Self:
         self._token = self.active.set(self)
@@ -131,9 +125,8 @@ class BeanScope(Lifetime):
     def _recipe(self, bean: Any, qualifier: str | None) -> Recipe:
         if self.closed and not self._instances:
             raise self._over()
-        beans = self._beans
         try:
-            return beans.recipe_of(beans.find(bean, qualifier))
+            return self._beans.recipe_for(bean, qualifier)
         except NoSuchBeanError:
             if qualifier is not None or not isinstance(bean, type) or self.given(bean) is NOT_READY:
                 raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cortado.container.errors import ScopeCloseError
-from cortado.tasks import settle
+from cortado.tasks import Starter, settle
 
 __all__ = ["Finaliser", "raise_all", "report", "uninterrupted"]
 
@@ -28,14 +28,14 @@ class Finaliser:
     context: Context
     steps: tuple[Callable[[], object], ...]
 
-    async def run(self, timeout: float) -> list[BaseException]:
+    async def run(self, timeout: float, starter: Starter) -> list[BaseException]:
         """Run every step, each for at most `timeout` seconds, and return what failed."""
         failures: list[BaseException] = []
         for step in self.steps:
             try:
                 result = self.context.run(step)
                 if inspect.isawaitable(result):
-                    await _within(result, self.context, timeout)
+                    await _within(result, self.context, timeout, starter)
             except BaseException as error:  # noqa: BLE001 - collected, so that the other steps run
                 failures.append(self._named(error, step))
         return failures
@@ -94,19 +94,32 @@ def report(failures: Iterable[BaseException]) -> None:
         logger.error("a bean could not be destroyed", exc_info=failure)
 
 
-async def _within(result: Awaitable[object], context: Context, timeout: float) -> None:
-    task = asyncio.Task(_awaited(result), loop=asyncio.get_running_loop(), context=context)
-    if await settle(task, timeout):
-        task.result()
-        return
-    task.cancel()
-    if not await settle(task, GRACE):
-        task.add_done_callback(_forget)
-    raise TimeoutError(f"not done after {timeout:g} seconds")
+@dataclass(slots=True)
+class _Outcome:
+    """What came of something that was awaited."""
+
+    over: bool = False
+    error: BaseException | None = None
 
 
-async def _awaited(result: Awaitable[object]) -> None:
-    await result
+async def _within(result: Awaitable[object], context: Context, timeout: float, starter: Starter) -> None:
+    outcome = _Outcome()
+    task = starter.begin(_awaited(result, outcome), "finaliser", context)
+    if task is not None and not await settle(task, timeout):
+        task.cancel()
+        if not await settle(task, GRACE):
+            task.add_done_callback(_forget)
+        raise TimeoutError(f"not done after {timeout:g} seconds")
+    if outcome.error is not None:
+        raise outcome.error
+
+
+async def _awaited(result: Awaitable[object], outcome: _Outcome) -> None:
+    try:
+        await result
+    except BaseException as error:  # noqa: BLE001 - whoever waits raises it
+        outcome.error = error
+    outcome.over = True
 
 
 def _forget(task: "asyncio.Task[Any]") -> None:

@@ -2,18 +2,27 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, Token
 from threading import get_ident
 
-from cortado.container.compiled import Bail, Build, CompiledPlan, plan_of
+from cortado.container.compiled import Bail, CompiledPlan, plan_of
+from cortado.container.creations import (
+    Creation,
+    Run,
+    RunOver,
+    SharedCreation,
+    circle,
+    creating,
+    way,
+    way_up,
+)
 from cortado.container.definitions import BeanDefinition, Scope
 from cortado.container.errors import (
     AsyncBeanError,
     BeanCreationError,
-    CircularDependencyError,
     ContainerError,
     ContextClosedError,
     NoActiveScopeError,
@@ -23,86 +32,15 @@ from cortado.container.errors import (
 from cortado.container.injection import name_of
 from cortado.container.recipes import NOT_READY, Built, Given, Recipe, at_once
 from cortado.container.teardown import Finaliser, report, uninterrupted
-from cortado.tasks import settle
+from cortado.tasks import Starter, settle
 
-__all__ = ["Lifetime", "within_creation"]
-
-
-class Creation:
-    """One instance on its way, and what its factory waits for."""
-
-    __slots__ = ("over", "parent", "recipe", "waits")
-
-    def __init__(self, recipe: Recipe, parent: "Creation | None") -> None:
-        self.recipe = recipe
-        self.parent = parent
-        self.waits: list[Creation] = []
-        self.over = False
-
-    @property
-    def definition(self) -> BeanDefinition:
-        """What is being created."""
-        return self.recipe.definition
-
-
-class SharedCreation(Creation):
-    """A creation that several may wait for."""
-
-    __slots__ = ("context", "outcome", "task", "thread")
-
-    def __init__(self, recipe: Recipe, parent: Creation | None) -> None:
-        super().__init__(recipe, parent)
-        self.outcome: Future[object] = Future()
-        self.outcome.set_running_or_notify_cancel()  # so that a waiter's cancellation can't reach it
-        self.context = Context()
-        self.thread = get_ident()
-        self.task: asyncio.Task[None] | None = None
-
-
-class Run(Creation):
-    """The creations of one compiled plan, one after another; `recipe` is the one under way.
-
-    Whoever creates something of the same lifetime meanwhile disturbs it, and it stops at the next bean. Each of the
-    two first says what it does and then looks at what the other does, so that at least one of them gives way.
-    """
-
-    __slots__ = ("awaited", "disturbed", "thread")
-
-    def __init__(self, recipe: Recipe, parent: Creation | None) -> None:
-        self.recipe = recipe
-        self.parent = parent
-        self.waits = []
-        self.over = False
-        self.disturbed = False
-        self.awaited: list[SharedCreation] = []
-        self.thread = get_ident()
-
-    def end_of(self, recipe: Recipe) -> SharedCreation:
-        """Return what is done when this run is over, for those who wait for one of its beans."""
-        awaited = SharedCreation(recipe, self.parent)
-        awaited.thread = self.thread
-        awaited.waits.append(self)
-        self.awaited.append(awaited)
-        return awaited
-
-
-class RunOver(Exception):
-    """A run that created the bean, or failed to, is over: look again."""
-
-
-creating: ContextVar[Creation | None] = ContextVar("creating", default=None)
-
-
-def within_creation() -> bool:
-    """Whether the code that asks is part of the creation of a bean."""
-    creation = creating.get()
-    return creation is not None and not creation.over
+__all__ = ["Lifetime"]
 
 
 class Shared:
     """What all the lifetimes of one container share."""
 
-    __slots__ = ("active", "close_timeout", "lock")
+    __slots__ = ("active", "close_timeout", "lock", "runs", "starter")
 
     def __init__(self, close_timeout: float) -> None:
         self.close_timeout = close_timeout
@@ -110,6 +48,10 @@ class Shared:
         """Guards the bookkeeping; no code of a user's runs under it."""
         self.active: ContextVar[Lifetime | None] = ContextVar("active", default=None)
         """The lifetime of the scope in which the running code is."""
+        self.starter = Starter()
+        """Starts the tasks."""
+        self.runs: dict[Lifetime, Run] = {}
+        """The compiled plans under way, one for a lifetime: its `setdefault()` is atomic."""
 
 
 class Lifetime:
@@ -122,7 +64,7 @@ class Lifetime:
         kind: The scope that this lifetime is one of.
         parent: The lifetime around it; it ends before that does.
         given: The objects that it is given.
-        close_timeout: Without a parent: how long each finaliser may take, in seconds.
+        shared: What it shares with the other lifetimes of its container.
     """
 
     __slots__ = (
@@ -133,43 +75,46 @@ class Lifetime:
         "_finalisers",
         "_given",
         "_instances",
-        "_runs",
-        "_shared",
+        "_token",
         "closed",
         "kind",
         "parent",
+        "shared",
     )
 
     def __init__(
-        self,
-        kind: str = Scope.SINGLETON,
-        parent: "Lifetime | None" = None,
-        given: tuple[object, ...] = (),
-        close_timeout: float = 10.0,
+        self, kind: str, parent: "Lifetime | None", given: tuple[object, ...], shared: Shared
     ) -> None:
         self.kind = kind
         self.parent = parent
         self.closed = False
+        self.shared = shared
         self._given = given
         self._instances: dict[Recipe, object] = {}  # of a singleton, the recipe keeps the instance
         self._creations: dict[Recipe, SharedCreation] = {}
-        self._runs: dict[None, Run] = {}  # one at most; a dict, because its setdefault() is atomic
-        self._finalisers: list[tuple[Recipe | None, Finaliser]] = []
         self._children: dict[Lifetime, None] = {}
+        self._finalisers: list[tuple[Recipe | None, Finaliser]] = []
         self._ended: Future[None] | None = None
-        if parent is None:
-            self._shared = Shared(close_timeout)
-            return
-        self._shared = parent._shared
-        parent._children[self] = None
-        if parent.closed:  # either this sees that the end has begun, or the end sees this
-            parent._children.pop(self, None)
-            raise parent._over()
+        self._token: Token[Lifetime | None] | None = None
+        if parent is not None:
+            parent._children[self] = None
+            if parent.closed:  # either this sees that the end has begun, or the end sees this
+                parent._children.pop(self, None)
+                raise parent._over()
+
+    @classmethod
+    def root(cls, close_timeout: float) -> "Lifetime":
+        """Return the lifetime of a container.
+
+        Args:
+            close_timeout: How long each finaliser may take, in seconds.
+        """
+        return cls(Scope.SINGLETON, None, (), Shared(close_timeout))
 
     @property
     def active(self) -> "ContextVar[Lifetime | None]":
         """The lifetime of the scope, of the same container, in which the running code is."""
-        return self._shared.active
+        return self.shared.active
 
     def at_once(self, recipe: Recipe) -> object:
         """Return an instance that exists, or that its compiled plan makes now; else `NOT_READY`.
@@ -260,7 +205,7 @@ class Lifetime:
 
     def at_end(self, finaliser: Finaliser) -> None:
         """Have something else done at the end, before what was created until now ends."""
-        with self._shared.lock:
+        with self.shared.lock:
             if self.closed:
                 raise self._over()
             self._finalisers.append((None, finaliser))
@@ -274,58 +219,52 @@ class Lifetime:
         Returns:
             What failed; nothing to whoever came second.
         """
-        with self._shared.lock:
-            self.closed = True
+        if self.leave():
+            return []
+        with self.shared.lock:
             first = self._ended is None
-            if first and not (self._finalisers or self._creations or self._children):
-                self._leave()
-                return []
             if self._ended is None:
                 self._ended = Future()
-            end = self._ended
-        if not first:
-            await uninterrupted(asyncio.wrap_future(end))
-            return []
-        ending = asyncio.create_task(self._close(end), name=f"end of a {self.kind} scope")
-        await uninterrupted(ending)
-        return ending.result()
+            ended = self._ended
+        failures: list[BaseException] = []
+        if first:
+            self.shared.starter.begin(self._end(failures, ended), f"end of a {self.kind} scope")
+        if not ended.done():
+            await uninterrupted(asyncio.wrap_future(ended))
+        return failures
 
     def leave(self) -> bool:
         """End at once where nothing has to be done for it; False where something has."""
-        if self._finalisers or self._creations or self._children or self._runs:
-            return False
-        with self._shared.lock:
-            self.closed = True
+        with self.shared.lock:
+            self.closed = True  # before the look at what there is: who comes now sees it
+            if self._finalisers or self._creations or self._children or self._ended is not None:
+                return False
             self._leave()
-        return True
+            return True
 
-    async def _close(self, end: "Future[None]") -> list[BaseException]:
+    async def _end(self, failures: list[BaseException], ended: "Future[None]") -> None:
         try:
-            return [error async for error in self._failures()]
+            await self._end_all(failures)
         finally:
-            with self._shared.lock:
+            with self.shared.lock:
                 self._leave()
-            end.set_result(None)
+            ended.set_result(None)
 
-    async def _failures(self) -> AsyncIterator[BaseException]:
-        """End everything, and yield what fails."""
-        with self._shared.lock:
+    async def _end_all(self, failures: list[BaseException]) -> None:
+        with self.shared.lock:
             underway = list(self._creations.values())
             within = list(self._children)
         for child in reversed(within):
-            for error in await child.end():
-                yield error
+            failures += await child.end()
         for one in underway:
             _cancel(one)
         for one in underway:
-            for error in await self._late(one):
-                yield error
+            failures += await self._late(one)
         while (finaliser := self._last()) is not None:
-            for error in await finaliser.run(self._shared.close_timeout):
-                yield error
+            failures += await finaliser.run(self.shared.close_timeout, self.shared.starter)
 
     def _last(self) -> Finaliser | None:
-        with self._shared.lock:
+        with self.shared.lock:
             if not self._finalisers:
                 return None
             recipe, finaliser = self._finalisers.pop()
@@ -414,12 +353,12 @@ class Lifetime:
         if self.closed:
             raise self._over()
         run = Run(requested, creating.get())
-        if self._runs.setdefault(None, run) is not run:
+        if self.shared.runs.setdefault(self, run) is not run:
             raise Bail
         try:
             if self._creations:
                 raise Bail
-            return Context().run(self._build, plan.build, run)
+            return Context().run(plan.build, self, self._instances, run, self.shared.active)
         except Bail:
             raise
         except Exception as error:  # noqa: BLE001 - passed on
@@ -428,22 +367,16 @@ class Lifetime:
                 failure = _seen_from(requested, failed, failure)
             raise failure from failure.__cause__
         finally:
-            del self._runs[None]
+            del self.shared.runs[self]
             run.over = True
             if run.disturbed:
                 self._tell(run)
 
-    def _build(self, build: Build, run: Run) -> object:
-        creating.set(run)
-        self._shared.active.set(self)
-        return build(self, self._instances, run)
-
     def _tell(self, run: Run) -> None:
-        with self._shared.lock:
-            awaited = tuple(run.awaited)
-        for one in awaited:
-            one.over = True
-            one.outcome.set_exception(RunOver())
+        with self.shared.lock:
+            awaiting = run.awaiting
+        for one in awaiting:
+            one.conclude(RunOver())
 
     async def _acreate_for(self, requested: Recipe, recipe: Recipe) -> None:
         try:
@@ -460,49 +393,56 @@ class Lifetime:
         return at_once(self._value(recipe), recipe.definition.name)
 
     def _create(self, recipe: Recipe) -> None:
-        while True:
-            creation, mine = self._join(recipe)
-            if creation is None:
-                return
+        creation, mine = self._join(recipe)
+        while creation is not None:
             with self._waiting_for(creation), suppress(RunOver):
                 if mine:
                     self._run(creation)
                 elif creation.thread == get_ident():
-                    if creation.task is not None:
+                    if creation.awaits:
                         raise AsyncBeanError(recipe.definition.name, recipe.definition.name)
-                    raise _circle([creation, creation])
-                creation.outcome.result()
+                    raise circle([creation, creation])
+                else:
+                    creation.awaited().result()
+                creation.check()
                 return
+            creation, mine = self._join(recipe)
 
     async def _acreate(self, recipe: Recipe) -> None:
-        while True:
-            creation, mine = self._join(recipe)
-            if creation is None:
-                return
+        creation, mine = self._join(recipe)
+        while creation is not None:
             with self._waiting_for(creation), suppress(RunOver):
-                if mine and not recipe.may_await:
-                    self._run(creation)
-                    creation.outcome.result()
-                    return
-                if mine:
+                if mine and recipe.may_await:
                     self._start(creation)
-                await asyncio.wrap_future(creation.outcome)
+                elif mine:
+                    self._run(creation)
+                outcome = self._outcome(creation)
+                if outcome is not None:
+                    await asyncio.wrap_future(outcome)
+                creation.check()
                 return
+            creation, mine = self._join(recipe)
+
+    def _outcome(self, creation: SharedCreation) -> "Future[None] | None":
+        """Return what is done when a creation is over; None where it is."""
+        with self.shared.lock:
+            return None if creation.over else creation.awaited()
 
     def _join(self, recipe: Recipe) -> tuple[SharedCreation | None, bool]:
         """Return the creation of an instance and whether it is ours to run, or None where the instance exists."""
-        with self._shared.lock:
-            run = self._runs.get(None)
+        with self.shared.lock:
+            run = self.shared.runs.get(self)
             if run is not None:
                 run.disturbed = True
                 if run.recipe is recipe and not run.over:
-                    return run.end_of(recipe), False
+                    return run.end(), False
             if self._kept(recipe) is not NOT_READY:
                 return None, False
             if self.closed:
                 raise self._over()
             known = self._creations.get(recipe)
             if known is not None:
+                known.awaited()
                 return known, False
             creation = self._creations[recipe] = SharedCreation(recipe, creating.get())
             creation.context.run(self._enter, creation)
@@ -511,7 +451,7 @@ class Lifetime:
     def _enter(self, creation: SharedCreation) -> None:
         creating.set(creation)
         if self.parent is not None:
-            self._shared.active.set(self)
+            self.shared.active.set(self)
 
     @contextmanager
     def _waiting_for(self, creation: Creation) -> Iterator[None]:
@@ -524,23 +464,25 @@ class Lifetime:
         if me is None:
             yield
             return
-        with self._shared.lock:
-            way = _way(creation, me)
-            if way:
-                raise _circle([me, *way])
-            me.waits.append(creation)
+        with self.shared.lock:
+            found = way(creation, me)
+            if found:
+                raise circle([me, *found])
+            me.waits = (*me.waits, creation)
         try:
             yield
         finally:
-            with self._shared.lock:
-                me.waits.remove(creation)
+            with self.shared.lock:
+                me.waits = tuple(one for one in me.waits if one is not creation)
 
     def _start(self, creation: SharedCreation) -> None:
-        loop = asyncio.get_running_loop()
+        """Create an instance in a task, of which the first step is done now."""
+        creation.awaits = True
+        work = self._arun(creation)
         name = f"creation of {creation.definition.name}"
-        task = asyncio.Task(self._arun(creation), loop=loop, name=name, context=creation.context)
-        creation.task = task
-        task.add_done_callback(lambda _: self._settle(creation))
+        creation.task = self.shared.starter.begin(work, name, creation.context)
+        if self.closed:
+            _cancel(creation)
 
     def _run(self, creation: SharedCreation) -> None:
         """Create an instance in this thread; the outcome tells how it went."""
@@ -568,7 +510,7 @@ class Lifetime:
             finaliser = self._publish(creation, built)
             if finaliser is not None:
                 # in a context of its own: the finaliser enters the one that this task is in
-                running = finaliser.run(self._shared.close_timeout)
+                running = finaliser.run(self.shared.close_timeout, self.shared.starter)
                 report(await asyncio.create_task(running, context=Context()))
                 self._fail(creation, self._over())
 
@@ -576,37 +518,29 @@ class Lifetime:
         """Let everyone have the instance; or return what ends it, where everything has ended meanwhile."""
         finaliser = Finaliser(creation.definition, creation.context, built.ending)
         recipe = creation.recipe
-        with self._shared.lock:
+        with self.shared.lock:
             if self.closed:
                 return finaliser
             self._keep(recipe, built.instance)
             if built.ending or self.parent is None:  # a singleton is forgotten when its turn comes
                 self._finalisers.append((recipe, finaliser))
             del self._creations[recipe]
-        creation.over = True
-        creation.outcome.set_result(built.instance)
+        creation.conclude()
         return None
 
     def _fail(self, creation: SharedCreation, error: BaseException) -> None:
         """Tell everyone who waits; whoever asks next tries again."""
-        with self._shared.lock:
+        with self.shared.lock:
             self._creations.pop(creation.recipe, None)
             ended = self.closed and isinstance(error, asyncio.CancelledError)
-        creation.over = True
-        creation.outcome.set_exception(self._over() if ended else _failure(creation.definition, error))
-
-    def _settle(self, creation: SharedCreation) -> None:
-        """A task that is cancelled before its first step never comes to tell how it went."""
-        if not creation.outcome.done():
-            self._fail(creation, asyncio.CancelledError())
+        creation.conclude(self._over() if ended else _failure(creation.definition, error))
 
     async def _late(self, creation: SharedCreation) -> list[BaseException]:
-        outcome = asyncio.wrap_future(creation.outcome)
-        outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
-        if await settle(outcome, self._shared.close_timeout):
+        outcome = self._outcome(creation)
+        if outcome is None or await settle(asyncio.wrap_future(outcome), self.shared.close_timeout):
             return []
         late = (
-            f"the creation of {creation.definition} didn't end within {self._shared.close_timeout:g} seconds"
+            f"the creation of {creation.definition} didn't end within {self.shared.close_timeout:g} seconds"
         )
         return [TimeoutError(late)]
 
@@ -623,9 +557,9 @@ class Lifetime:
         if home.closed:
             raise home._over()
         creation = Creation(recipe, creating.get())
-        way = _way_up(creation)
-        if way:
-            raise _circle(way)
+        found = way_up(creation)
+        if found:
+            raise circle(found)
         with self._waiting_for(creation):
             token = creating.set(creation)
             try:
@@ -679,32 +613,3 @@ def _seen_from(recipe: Recipe, failed: Recipe, error: BeanCreationError) -> Bean
         if name != error.path[0]:  # a bean of an adopted container is one in two steps
             error = error.through(name)
     return error
-
-
-def _way(start: Creation, goal: Creation) -> list[Creation]:
-    """Return the creations from one to another, each waiting for the next; empty where there is no such way."""
-    ways = {start: [start]}
-    queue = [start]
-    for one in queue:
-        if one is goal:
-            return ways[one]
-        for awaited in one.waits:
-            if awaited not in ways:
-                ways[awaited] = [*ways[one], awaited]
-                queue.append(awaited)
-    return []
-
-
-def _way_up(creation: Creation) -> list[Creation]:
-    """Return the creations from another one of the same bean down to this one, where it is a part of it."""
-    way = [creation]
-    while creation.parent is not None and not creation.parent.over:
-        creation = creation.parent
-        way.insert(0, creation)
-        if creation.recipe is way[-1].recipe:
-            return way
-    return []
-
-
-def _circle(creations: Sequence[Creation]) -> CircularDependencyError:
-    return CircularDependencyError([(one.definition.name, str(one.definition)) for one in creations])
