@@ -37,10 +37,10 @@ class Starter:
     becomes that task if it has to wait; most work hasn't, and leaves it for the next.
     """
 
-    __slots__ = ("_spare",)
+    __slots__ = ("_spares",)
 
     def __init__(self) -> None:
-        self._spare: _Spare | None = None
+        self._spares: list[_Spare] = []
 
     def begin(
         self, work: Coroutine[Any, Any, None], name: str, context: Context | None = None
@@ -62,16 +62,23 @@ class Starter:
                 return task
             task.result()
             return None
-        spare, self._spare = self._spare, None
-        if spare is None or spare.loop is not loop:
+        try:
+            spare = self._spares.pop()
+        except IndexError:
+            spare = _Spare(loop)
+        if spare.loop is not loop:
             spare = _Spare(loop)
         begun = spare.begin(work, copy_context() if context is None else context)
         if begun:
             spare.adopt(name)
             return spare.task
-        if not spare.task.cancelling():
-            self._spare = spare
+        if len(self._spares) < SPARES and not spare.task.cancelling():
+            self._spares.append(spare)
         return None
+
+
+SPARES = 4
+"""How many tasks without work are kept: first steps may be nested."""
 
 
 class _Spare:
