@@ -11,7 +11,7 @@ from typing import Any
 from cortado.container.errors import ScopeCloseError
 from cortado.tasks import Starter, settle
 
-__all__ = ["Finaliser", "raise_all", "report", "uninterrupted"]
+__all__ = ["Finaliser", "noted", "raise_all", "report", "uninterrupted", "within"]
 
 logger = logging.getLogger("cortado.container")
 
@@ -35,7 +35,7 @@ class Finaliser:
             try:
                 result = self.context.run(step)
                 if inspect.isawaitable(result):
-                    await _within(result, self.context, timeout, starter)
+                    await within(result, self.context, timeout, starter)
             except BaseException as error:  # noqa: BLE001 - collected, so that the other steps run
                 failures.append(self._named(error, step))
         return failures
@@ -54,11 +54,16 @@ class Finaliser:
         return failures
 
     def _named(self, error: BaseException, step: Callable[[], object]) -> BaseException:
-        if isinstance(error, asyncio.CancelledError):
-            cause, error = error, RuntimeError("the finaliser was cancelled")
-            error.__cause__ = cause
-        error.add_note(f"while destroying {self.subject} with {getattr(step, '__name__', 'close')}()")
-        return error
+        return noted(error, f"while destroying {self.subject} with {getattr(step, '__name__', 'close')}()")
+
+
+def noted(error: BaseException, note: str) -> BaseException:
+    """Return what failed at an end, with a note; a cancellation, which was nobody's wish, as an error."""
+    if isinstance(error, asyncio.CancelledError):
+        cause, error = error, RuntimeError("what should have run to its end was cancelled")
+        error.__cause__ = cause
+    error.add_note(note)
+    return error
 
 
 async def uninterrupted(task: "asyncio.Future[Any]") -> None:
@@ -102,9 +107,16 @@ class _Outcome:
     error: BaseException | None = None
 
 
-async def _within(result: Awaitable[object], context: Context, timeout: float, starter: Starter) -> None:
+async def within(
+    result: Awaitable[object], context: Context, timeout: float, starter: Starter | None = None
+) -> None:
+    """Wait for something in a task and context of its own; what isn't done in time is cancelled.
+
+    Raises:
+        TimeoutError: It took longer than `timeout` seconds.
+    """
     outcome = _Outcome()
-    task = starter.begin(_awaited(result, outcome), "finaliser", context)
+    task = (starter or Starter()).begin(_awaited(result, outcome), "finaliser", context)
     if task is not None and not await settle(task, timeout):
         task.cancel()
         if not await settle(task, GRACE):
