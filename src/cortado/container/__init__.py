@@ -1,6 +1,6 @@
 """Beans: Spring's container semantics on dependency-injector providers."""
 
-from cortado.container.container import NOT_READY, BeanResolver, Container
+from cortado.container.container import NOT_READY, BeanResolver, Container, ContextClosing, ContextReady
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
 from cortado.container.errors import (
     AnnotationError,
@@ -23,6 +23,7 @@ from cortado.container.errors import (
     ScopeMismatchError,
     UnknownScopeError,
 )
+from cortado.container.events import event_listener
 from cortado.container.markers import Lazy, Qualifier, Value
 from cortado.container.scoped import BeanScope
 from cortado.container.stereotypes import (
@@ -69,6 +70,8 @@ __all__ = [
     "Container",
     "ContainerError",
     "ContextClosedError",
+    "ContextClosing",
+    "ContextReady",
     "DuplicateBeanError",
     "FactoryKind",
     "Lazy",
@@ -99,6 +102,7 @@ __all__ = [
     "controller",
     "controller_advice",
     "depends_on",
+    "event_listener",
     "fallback",
     "lazy",
     "order",

@@ -5,8 +5,10 @@ import enum
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
@@ -23,6 +25,7 @@ from cortado.container.errors import (
     NoActiveScopeError,
     OverrideTypeError,
 )
+from cortado.container.events import Listeners, announcing, is_announced_to
 from cortado.container.graph import Bean, Graph, OverridableProvider
 from cortado.container.injection import name_of
 from cortado.container.lifetimes import Lifetime
@@ -45,12 +48,12 @@ from cortado.container.scoped import BeanScope
 from cortado.container.scopes import Scopes
 from cortado.container.selection import Unreadable, facts_of, select
 from cortado.container.stereotypes import BeanOptions, read_options
-from cortado.container.teardown import raise_all, report, uninterrupted
+from cortado.container.teardown import noted, raise_all, report, uninterrupted, within
 from cortado.container.wiring import Wiring, add_classes
 from cortado.exceptions import ConfigurationError, StartupError
 from cortado.settings import Settings
 
-__all__ = ["NOT_READY", "BeanResolver", "Container"]
+__all__ = ["NOT_READY", "BeanResolver", "Container", "ContextClosing", "ContextReady"]
 
 T = TypeVar("T")
 
@@ -61,6 +64,7 @@ class State(enum.Enum):
     NEW = "not started"
     STARTING = "starting"
     RUNNING = "running"
+    CLOSING = "about to stop"
     STOPPING = "stopping"
     STOPPED = "stopped"
 
@@ -73,7 +77,8 @@ class Container:
         settings: The application's settings; injectable as `Settings`.
         profiles: The active profiles; "default" where there are none.
         allow_overriding: Whether a bean may take the name, and the place, of an earlier one.
-        close_timeout: How long each finaliser, and each creation under way at the stop, may take, in seconds.
+        close_timeout: How long each listener of `ContextClosing`, each finaliser, and each creation under way at the
+            stop may take, in seconds.
 
     Attributes:
         di: The dependency-injector container underneath, with one provider for each bean; what profiles and conditions
@@ -111,6 +116,7 @@ class Container:
         self._problems: list[ContainerError] = []
         self._wiring: Wiring | None = None
         self._found: dict[Any, Bean] = {}
+        self._listeners = Listeners()
         self._graph: Graph | None = None
         self._scopes = Scopes()
         self.lifetime = Lifetime.root(close_timeout)
@@ -218,16 +224,17 @@ class Container:
         return self._planned()[1]
 
     async def start(self) -> None:
-        """Check all beans together, and create those with `lazy=False`, in the order of registration.
+        """Check all beans together, create those with `lazy=False` by registration, and publish `ContextReady`.
 
         Does nothing when the container is running. A start that fails, or is cancelled, ends what it has created.
-        A stopped container may be started again, with new instances.
+        A stopped container may be started again, with new instances. What a listener of `ContextReady` raises makes
+        the start fail, and is raised.
 
         Raises:
             StartupError: `problems` holds everything that is wrong.
-            ConfigurationError: A bean asks that is created at the start.
+            ConfigurationError: A bean or listener asks for which the container waits.
         """
-        self._check_not_starting_here()
+        self._check_not_waiting_here()
         async with self._turn:
             if self._state is State.RUNNING:
                 return
@@ -240,6 +247,8 @@ class Container:
                 self._rebind()
                 self._state = State.STARTING
                 await self._warm()
+                with announcing(self):
+                    await self.publish(ContextReady(self))
             except BaseException as error:
                 await self._undo()
                 if isinstance(error, ContainerError):
@@ -248,16 +257,17 @@ class Container:
             self._state = State.RUNNING
 
     async def stop(self) -> None:
-        """End every instance, last completed first, each finaliser by itself and within `close_timeout`.
+        """Publish `ContextClosing`, then end every instance, last completed first.
 
-        Runs to its end even when cancelled half-way; the cancellation goes on then. Does nothing when the container
-        isn't running. Several callers wait for the same end.
+        Each listener and each finaliser runs by itself and within `close_timeout`. Runs to its end even when cancelled
+        half-way; the cancellation goes on then. Does nothing when the container isn't running. Several callers wait for
+        the same end.
 
         Raises:
-            ScopeCloseError: Some finalisers failed; all were run.
-            ConfigurationError: A bean asks that is created at the start.
+            ScopeCloseError: Some listeners or finalisers failed; all were run.
+            ConfigurationError: A bean or listener asks for which the container waits.
         """
-        self._check_not_starting_here()
+        self._check_not_waiting_here()
         if self._closing is None:
             self._closing = asyncio.create_task(self._stop())
         await uninterrupted(self._closing)
@@ -322,6 +332,33 @@ class Container:
         """Return every bean of a type by order, then registration; raises what `get` raises."""
         found = sorted(self.candidates(bean), key=lambda one: one.order)
         return [self._get(self._beans[one.name]) for one in found]
+
+    async def publish(self, event: object) -> None:
+        """Tell an event to every listener for its type, one after another, in the caller's task and context.
+
+        A listener's bean is created if need be; one that lives in a scope is told where such a scope is active. What a
+        listener raises is raised here, and those after it aren't told. Cancelling cancels the listener that runs.
+        Listeners may publish events themselves.
+
+        Raises:
+            ContextClosedError: The container isn't running.
+            BeanCreationError: The bean of a listener can't be created.
+        """
+        if self._state not in (State.STARTING, State.RUNNING, State.CLOSING):
+            what = f"an event of type {name_of(type(event))}"
+            raise ContextClosedError(f"{what} can't be published: the container is {self._state.value}")
+        for listener in self._listeners.to(event):
+            await listener.tell(event, self._listening)
+
+    def listeners(self, event: type[T]) -> tuple[Callable[[T], Awaitable[None]], ...]:
+        """Return what tells each listener of events of a class, in order; before the start too.
+
+        For those who publish one kind of event often, or want to go on when a listener fails.
+        """
+        self._wired()
+        return tuple(
+            functools.partial(one.tell, resolve=self._listening) for one in self._listeners.of(event)
+        )
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the registered beans in the order of registration."""
@@ -442,11 +479,12 @@ class Container:
         """Whether a bean was registered by the user."""
         return definition.name not in self._own and definition.kind is not FactoryKind.GIVEN
 
-    def _check_not_starting_here(self) -> None:
-        if self._state is State.STARTING and within_creation():
+    def _check_not_waiting_here(self) -> None:
+        awaited = self._state in (State.STARTING, State.CLOSING) and within_creation()
+        if awaited or is_announced_to(self):
             raise ConfigurationError(
-                "the container is starting and waits for this bean, which can't start or stop it; raise an error to "
-                "make the start fail"
+                f"the container is {self._state.value} and waits for this bean or listener, which can't start or stop "
+                "it; raise an error to make a start fail"
             )
 
     def _check_open_for_registration(self) -> None:
@@ -499,6 +537,8 @@ class Container:
             for given in self._declared():
                 self._beans[given.name] = self._bean(given)
             definitions = [one.definition for one in self._beans.values()]
+            self._listeners = Listeners(definitions)
+            self._problems += self._listeners.problems
             self._wiring = Wiring(definitions, chosen.excluded, facts.properties, self._scopes)
         return self._wiring
 
@@ -641,10 +681,31 @@ class Container:
         try:
             async with self._turn:
                 if self._state is State.RUNNING:
+                    self._state = State.CLOSING
+                    failures = await self._take_leave()
                     self._state = State.STOPPING
-                    raise_all(await self._end(), "not every bean could be destroyed")
+                    raise_all([*failures, *await self._end()], "not everything could be ended as it should")
         finally:
             self._closing = None
+
+    async def _listening(self, name: str) -> object:
+        """Return the bean of a listener, or `NOT_READY` where it lives in a scope that isn't active."""
+        recipe = self.recipe_of(self.find(name))
+        around: Lifetime | None = self.lifetime.active.get() or self.lifetime
+        while around is not None and around.kind != recipe.home:
+            around = around.parent
+        return NOT_READY if around is None else await around.aresolve(recipe)
+
+    async def _take_leave(self) -> list[BaseException]:
+        """Tell every listener that the container is about to stop, and return what failed."""
+        event, failures = ContextClosing(self), list[BaseException]()
+        for listener in self._listeners.to(event):
+            try:
+                with announcing(self):
+                    await within(listener.tell(event, self._listening), copy_context(), self._close_timeout)
+            except BaseException as error:  # noqa: BLE001 - collected, so that the others are told
+                failures.append(noted(error, f"while telling {listener} that the container closes"))
+        return failures
 
     async def _undo(self) -> None:
         """End what a failed start has created; what fails at that is logged, for the start's own error is raised."""
@@ -662,6 +723,22 @@ class Container:
                 self._graph = None
             self._state = State.STOPPED
             self._forget_wiring()  # the next start reads properties anew
+
+
+@dataclass(frozen=True, slots=True)
+class ContextReady:
+    """Published when a container has started: beans with `lazy=False` exist, and all others can be had."""
+
+    container: Container
+    """The container; its start waits for the listeners."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextClosing:
+    """Published when a container that was running is about to stop: every bean is still there."""
+
+    container: Container
+    """The container; its stop waits for the listeners."""
 
 
 class BeanResolver:
