@@ -3,10 +3,16 @@
 import asyncio
 
 from cortado import Cortado
-from cortado.container import pre_destroy, rest_controller, service
+from cortado.container import event_listener, pre_destroy, rest_controller, service
 from cortado.problems import NotFound
 from cortado.web import get_mapping, request_mapping
-from cortado.websocket import SessionRegistry, WebSocketSession, websocket_mapping
+from cortado.websocket import (
+    SessionClosed,
+    SessionOpened,
+    SessionRegistry,
+    WebSocketSession,
+    websocket_mapping,
+)
 from tests.support.events import record
 
 PAUSE = 0.05  # what each hook awaits, so that one cut short shows
@@ -22,6 +28,19 @@ class Members:
     @pre_destroy
     async def gone(self) -> None:
         record("bean destroyed", present=len(self.present))
+
+
+@service
+class Follower:
+    """Hears of every session."""
+
+    @event_listener
+    def opened(self, event: SessionOpened) -> None:
+        record("SessionOpened", event.session)
+
+    @event_listener
+    async def closed(self, event: SessionClosed) -> None:
+        await hook("SessionClosed", event.session)()
 
 
 def hook(name: str, session: WebSocketSession):
@@ -165,6 +184,7 @@ class Counts:
 
 cortado = Cortado(
     Members,
+    Follower,
     Endings,
     Counts,
     settings={

@@ -9,7 +9,8 @@ from tests.support.client import Closed
 
 pytestmark = pytest.mark.server
 
-HOOKS = ["on_disconnect", "on_ended 1", "on_ended 2", "on_destroy"]
+HOOKS = ["on_disconnect", "on_ended 1", "on_ended 2", "SessionClosed", "on_destroy"]
+BEFORE = ("SessionOpened", "accepted", "handler cleaned up")
 
 
 @pytest.fixture(params=["uvicorn", "cortado"])
@@ -21,7 +22,7 @@ def server(request, start_server, ws_implementation):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("path", ["/ws/echo", "/ws/sleep", "/ws/push"])
 def test_server_is_told_to_stop(server, start_client, event_log, path, number):
-    """The peer sees 1012; every hook runs to its end before any bean is destroyed; the server ends in time."""
+    """The peer sees 1012; hooks and listeners run to their end before any bean goes; the server ends in time."""
     clients = [start_client() for _ in range(2)]
     for client in clients:
         client.connect(server.url(path))
@@ -32,7 +33,7 @@ def test_server_is_told_to_stop(server, start_client, event_log, path, number):
     assert [client.closed().code for client in clients] == [1012, 1012]
     server.wait(10)
     events = event_log.read()
-    names = [event.name for event in events if event.name not in ("accepted", "handler cleaned up")]
+    names = [event.name for event in events if event.name not in BEFORE]
     assert sorted(names[:-1]) == sorted([*HOOKS, *(f"{hook} done" for hook in HOOKS)] * 2)
     assert names[-1] == "bean destroyed"
     told = {event.facts["close_event"]["initiator"] for event in events if event.name == "on_destroy"}

@@ -12,6 +12,7 @@ import pytest
 
 from tests.endings.conftest import HOOKS, Running
 from tests.support.client import ClientProcess, Closed, Denied
+from tests.support.events import Event
 
 pytestmark = pytest.mark.server
 
@@ -25,6 +26,13 @@ HARD = [
     "on_destroy",
 ]
 REFUSED = ["on_ended 1", "on_ended 2", "on_destroy"]
+FOLLOWED = [
+    "SessionOpened",
+    "on_disconnect done",
+    "SessionClosed",
+    "SessionClosed done",
+    "on_destroy",
+]
 PINGS = ("--ws-ping-interval", "0.3", "--ws-ping-timeout", "0.3")
 
 Act = Callable[[ClientProcess], object]
@@ -130,9 +138,15 @@ def rows() -> list[Any]:
     return [pytest.param({"arguments": ending.server}, ending, id=ending.name) for ending in ENDINGS]
 
 
+def told_of(events: list[Event]) -> list[str]:
+    """Return what listeners heard of the session, and when the destruction began."""
+    names = [event.name for event in events if event.name in FOLLOWED]
+    return names if "SessionOpened" in names or "SessionClosed" in names else []
+
+
 @pytest.mark.parametrize(("running", "ending"), rows(), indirect=["running"])
 def test_ending(running: Running, ending: Ending, start_client):
-    """The peer sees what the table says; each hook ran once, to its end, in order, in time; nothing is left."""
+    """The peer sees what the table says; each hook and listener ran once, to its end, in order, in time."""
     client = start_client()
     begun = time.monotonic()
 
@@ -161,4 +175,5 @@ def test_ending(running: Running, ending: Ending, start_client):
         (ending.code, ending.initiator, "on_hard_close" in ending.hooks)
     }
     assert hooked[-1].at - begun < ending.within
+    assert told_of(events) == ([] if ending.denied else FOLLOWED)
     assert running.server.alive

@@ -11,6 +11,7 @@ from cortado.problems import INTERNAL_ERROR, HTTPError
 from cortado.settings import WebSocketSettings
 from cortado.testing import MemoryTransport
 from cortado.websocket import SessionRegistry, WebSocketSession
+from cortado.websocket.events import SessionListeners
 from cortado.websocket.lifecycle import Handler, run_session
 from cortado.websocket.session import Refusal
 
@@ -28,6 +29,7 @@ class Wire:
         self.events: list[str] = []
         self.reported: list[BaseException] = []
         self.debug = False
+        self.listeners: SessionListeners | None = None
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> "Wire":
@@ -36,7 +38,7 @@ class Wire:
         return self
 
     async def serve(self) -> None:
-        await run_session(self.session, self, self.registry, debug=self.debug)
+        await run_session(self.session, self, self.registry, debug=self.debug, listeners=self.listeners)
 
     async def ended(self) -> None:
         """Wait for the server's task, at most five seconds."""

@@ -19,6 +19,7 @@ from cortado.routing.definitions import WebSocketDefinition
 from cortado.routing.discovery import discover
 from cortado.settings import WebSocketSettings
 from cortado.web.rendering import RESPONSES
+from cortado.websocket.events import SessionClosed, SessionListeners, SessionOpened
 from cortado.websocket.lifecycle import Handler, run_session
 from cortado.websocket.origin import origin_allowed
 from cortado.websocket.outbox import Pace
@@ -79,9 +80,12 @@ class WebSocketRegistrar:
         self, definitions: Iterable[WebSocketDefinition], container: Container, errors: ErrorResponder
     ) -> list[WebSocketRoute]:
         """Return a route for each definition."""
+        listeners = SessionListeners(container.listeners(SessionOpened), container.listeners(SessionClosed))
         return [
             WebSocketRoute(
-                definition.path, WebSocketEndpoint(definition, container, errors, self), name=definition.name
+                definition.path,
+                WebSocketEndpoint(definition, container, errors, self, listeners),
+                name=definition.name,
             )
             for definition in definitions
         ]
@@ -109,11 +113,13 @@ class WebSocketEndpoint:
         container: Container,
         errors: ErrorResponder,
         registrar: WebSocketRegistrar,
+        listeners: SessionListeners,
     ) -> None:
         self.definition = definition
         """What is mapped."""
         self.errors = errors
         self.registrar = registrar
+        self.listeners = listeners
         self.controller = container.resolver(definition.controller.name)
         self.container = container
         self._scoped = container.lives_in(BeanLife.SESSION)
@@ -134,7 +140,13 @@ class WebSocketEndpoint:
             return
         registrar = self.registrar
         session = registrar.session(transport)
-        await run_session(session, _Connection(self, scope), registrar.sessions, debug=registrar.debug)
+        await run_session(
+            session,
+            _Connection(self, scope),
+            registrar.sessions,
+            debug=registrar.debug,
+            listeners=self.listeners,
+        )
 
 
 class _Connection:

@@ -2,6 +2,7 @@
 
 from cortado.websocket.close import CloseEvent, Initiator
 from cortado.websocket.errors import InvalidFrame, InvalidMessage, SessionStateError, WebSocketDisconnect
+from cortado.websocket.events import SessionClosed, SessionOpened
 from cortado.websocket.handler import WebSocketHandler
 from cortado.websocket.mapping import websocket_mapping
 from cortado.websocket.registry import SessionCounters, SessionRegistry
@@ -12,7 +13,9 @@ __all__ = [
     "Initiator",
     "InvalidFrame",
     "InvalidMessage",
+    "SessionClosed",
     "SessionCounters",
+    "SessionOpened",
     "SessionRegistry",
     "SessionState",
     "SessionStateError",

@@ -5,6 +5,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -12,7 +13,8 @@ import anyio
 from cortado.problems import INTERNAL_ERROR, Problem
 from cortado.tasks import settle, settle_all, start, was_cancelled
 from cortado.websocket.close import CloseEvent, Initiator, cut_reason
-from cortado.websocket.errors import InvalidFrame, InvalidMessage
+from cortado.websocket.errors import InvalidFrame, InvalidMessage, WebSocketDisconnect
+from cortado.websocket.events import SessionClosed, SessionListeners, SessionOpened
 from cortado.websocket.hooks import Callbacks, call_hook
 from cortado.websocket.registry import SessionRegistry
 from cortado.websocket.session import (
@@ -59,26 +61,37 @@ class Endpoint(Protocol):
 
 
 async def run_session(
-    session: WebSocketSession, endpoint: Endpoint, registry: SessionRegistry, *, debug: bool = False
+    session: WebSocketSession,
+    endpoint: Endpoint,
+    registry: SessionRegistry,
+    *,
+    debug: bool = False,
+    listeners: SessionListeners | None = None,
 ) -> None:
-    """Run one connection to its very end.
+    """Run one connection to its very end, and tell the listeners when it opens and closes.
 
     Returns when the session is closed and every hook has run. A cancellation ends the session with 1012; however
     often it is repeated, it is raised only when the end is complete.
     """
-    run = _Run(session, endpoint, registry, debug)
+    run = _Run(session, endpoint, registry, debug, listeners or SessionListeners())
     await run.to_the_end()
 
 
 class _Run:
     """One connection: the handler's task, and the pipeline that ends it in a task of its own."""
 
-    __slots__ = ("context", "debug", "endpoint", "handler", "registry", "session", "task")
+    __slots__ = ("context", "debug", "endpoint", "handler", "listeners", "registry", "session", "task")
 
     def __init__(
-        self, session: WebSocketSession, endpoint: Endpoint, registry: SessionRegistry, debug: bool
+        self,
+        session: WebSocketSession,
+        endpoint: Endpoint,
+        registry: SessionRegistry,
+        debug: bool,
+        listeners: SessionListeners,
     ) -> None:
         self.session, self.endpoint, self.registry, self.debug = session, endpoint, registry, debug
+        self.listeners = listeners
         self.context = contextvars.copy_context()
         self.context.run(current_session.set, session)
         session._context = self.context
@@ -88,6 +101,8 @@ class _Run:
     async def to_the_end(self) -> None:
         session = self.session
         session._ending = self.begin_ending
+        if self.listeners.opened:
+            session._opened = self.opened
         self.registry.add(session)
         self.task = asyncio.get_running_loop().create_task(
             self.handle(), name=f"cortado-session {session.path}", context=self.context
@@ -137,6 +152,21 @@ class _Run:
             if not is_own_end(error, session):
                 raise
         self.returned()
+
+    async def opened(self) -> None:
+        """Tell that the handshake is accepted, in the task that accepts, whose cancellation goes on."""
+        session = self.session
+        for tell in self.listeners.opened:
+            try:
+                async with asyncio.timeout(session.settings.hook_timeout):
+                    await tell(SessionOpened(session))
+            except WebSocketDisconnect:
+                logger.debug("SessionOpened listener of session %s found it ended", session.id)
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and was_cancelled():
+                    raise
+                logger.exception("SessionOpened listener of session %s failed", session.id)
+                self.endpoint.report(error)
 
     def returned(self) -> None:
         if self.session.accepted:
@@ -196,7 +226,7 @@ class _Run:
 
     async def end(self) -> None:
         try:
-            for step in (self.say_farewell, self.quiesce, self.run_hooks, self.destroy):
+            for step in (self.say_farewell, self.quiesce, self.run_hooks, self.tell_closed, self.destroy):
                 try:
                     await step()
                 except BaseException:
@@ -276,6 +306,13 @@ class _Run:
         session._on_hard_close.finish()
         session._hard_passed = True
 
+    async def tell_closed(self) -> None:
+        """The beginning of step 6: those who listen to the ends of sessions, if the handshake was accepted."""
+        if self.session.accepted:
+            event = SessionClosed(self.session)
+            for tell in self.listeners.closed:
+                await self.run("SessionClosed listener", partial(tell, event))
+
     async def destroy(self) -> None:
         """Steps 6 and 7: what the session owns; after a hard end also what it remembers."""
         session = self.session
@@ -312,8 +349,10 @@ class _Run:
         logger.debug("%s ended: %s", session, session.close_event)
 
     async def call(self, name: str, hook: Hook) -> None:
-        session = self.session
-        error = await call_hook(name, session.id, lambda: hook(session), session.settings.hook_timeout)
+        await self.run(name, partial(hook, self.session))
+
+    async def run(self, name: str, hook: Callable[[], object]) -> None:
+        error = await call_hook(name, self.session.id, hook, self.session.settings.hook_timeout)
         if error is not None:
             self.endpoint.report(error)
 

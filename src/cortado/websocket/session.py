@@ -115,6 +115,7 @@ class WebSocketSession:
         "_on_destroy",
         "_on_ended",
         "_on_hard_close",
+        "_opened",
         "_outbox",
         "_pace",
         "_refusal",
@@ -162,6 +163,7 @@ class WebSocketSession:
         self._state = SessionState.CONNECTING
         self._close_event: CloseEvent | None = None
         self._ending = ending
+        self._opened: Callable[[], Awaitable[None]] | None = None  # tells those who listen
         self._pace = pace or Pace()
         self._encode = encode
         self._hard_message = hard_disconnect_message
@@ -261,7 +263,7 @@ class WebSocketSession:
     # The handshake
 
     async def accept(self, subprotocol: str | None = None, headers: HeaderItems | None = None) -> None:
-        """Complete the handshake.
+        """Complete the handshake; returns when the listeners of `SessionOpened` are done.
 
         Args:
             subprotocol: One of those that the client offers.
@@ -300,6 +302,8 @@ class WebSocketSession:
         finally:
             self._accepting = False
             self._outbox.open()
+        if self._opened is not None:
+            await self._opened()
         if self._close_event is not None:
             raise self._disconnect()
 
