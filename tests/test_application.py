@@ -12,9 +12,11 @@ from starlette.routing import Mount, Route
 from cortado import ConfigurationError, Cortado, StartupError
 from cortado.container import (
     Container,
+    ContextReady,
     NoSuchBeanError,
     bean,
     configuration,
+    event_listener,
     pre_destroy,
     rest_controller,
     service,
@@ -423,6 +425,25 @@ async def test_stop_during_the_start_leaves_nothing_started():
 
     assert answer.status_code == 503
     assert app.routes == []
+
+
+@pytest.mark.parametrize("call", ["start", "stop"])
+async def test_listener_in_the_way_of_its_application(call):
+    """A listener that the start waits for can't start or stop the application: that is an error, not a deadlock."""
+
+    @service
+    class Meddler:
+        @event_listener(ContextReady)
+        async def meddle(self) -> None:
+            with pytest.raises(ConfigurationError, match="can't start or stop it"):
+                await getattr(app, call)()
+            happened.append("refused")
+
+    app = Cortado(Meddler)
+    await asyncio.wait_for(app.start(), 5)
+    await app.stop()
+
+    assert happened == ["refused"]
 
 
 async def test_controller_that_cannot_be_built(caplog):

@@ -133,7 +133,9 @@ class Cortado:
 
         Raises:
             StartupError: Something is wired or mapped wrongly; all of it is named, and nothing was left behind.
+            ConfigurationError: A listener of `ContextReady` asks, for which the start waits.
         """
+        self._check_not_starting_here()
         if self._router is None:
             await self._begin()
         self._draining = False
@@ -143,7 +145,11 @@ class Cortado:
         """End every session, then destroy the beans. Idempotent; what goes wrong is logged.
 
         Whoever comes later gets 503, until the application is started again.
+
+        Raises:
+            ConfigurationError: A listener of `ContextReady` asks, for which the start waits.
         """
+        self._check_not_starting_here()
         try:
             await self.drain()
         finally:
@@ -192,6 +198,13 @@ class Cortado:
         finally:
             await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _check_not_starting_here(self) -> None:
+        if self._starting is not None and self._starting is asyncio.current_task():
+            raise ConfigurationError(
+                "the application is starting and waits for this listener, which can't start or stop it; raise an error "
+                "to make the start fail"
+            )
 
     async def _begin(self) -> Router:
         starting = self._starting
