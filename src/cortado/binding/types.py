@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator
 from typing_extensions import TypeAliasType, is_typeddict
 
-from cortado.container.matching import substituted
+from cortado.container.forms import substituted
 
 __all__ = [
     "accepts_none",

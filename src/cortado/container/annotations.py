@@ -1,16 +1,19 @@
 """Reading annotations one by one, whatever form they were written in."""
 
+import dataclasses
 import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import getattr_static
 from typing import Any
 
-from typing_extensions import TypeAliasType
+from typing_extensions import TypeAliasType, is_protocol
 
 from cortado.container.errors import AnnotationError
+from cortado.container.forms import expanded, is_union, plain
 
 __all__ = [
     "Names",
@@ -24,6 +27,7 @@ __all__ = [
 ]
 
 LOCAL = ".<locals>."
+OPEN_ENDED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 GENERATORS = ("Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator")
 
 Names = Mapping[str, tuple[type, ...]]
@@ -31,7 +35,7 @@ Names = Mapping[str, tuple[type, ...]]
 
 
 class UnresolvedName:
-    """Stands for an annotation with a name that means nothing here; only a default can save its parameter."""
+    """Stands for an annotation that can't be read; only a default can save its parameter."""
 
     def __init__(self, error: AnnotationError) -> None:
         self.error = error
@@ -71,20 +75,14 @@ def constructor_parameters(cls: type, names: Mapping[str, Any], registered: Name
     """Return what has to be supplied to create an instance of a class.
 
     Raises:
-        AnnotationError: A required parameter's annotation can't be read.
+        AnnotationError: A required parameter's annotation can't be read, or the class is abstract.
     """
-    if "__pydantic_validator__" in vars(cls):
-        return _read(
-            inspect.signature(cls).parameters.values(), _Scope(cls.__qualname__, [cls], {}, names, registered)
-        )
-    function = _constructor(cls)
+    where = f"{cls.__module__}.{cls.__qualname__}"
+    _check_concrete(cls, where)
+    function, given = _constructor(cls)
     if function is None:
         return ()
-    scope = _Scope(
-        f"{cls.__module__}.{cls.__qualname__}", list(cls.__mro__), _globals(function), names, registered
-    )
-    scope.generated = _is_generated(function)
-    return _read(list(inspect.signature(function).parameters.values())[1:], scope)
+    return _read(given, _Scope(where, cls.__mro__, function, names, registered))
 
 
 def function_parameters(
@@ -123,8 +121,12 @@ def return_type(
     if isinstance(found, UnresolvedName):
         raise found.error
     if yields:
-        found = _yielded(found, where)
+        found = _yielded(plain(found), where)
     found = _without_none(found)
+    if is_union(found):
+        raise AnnotationError(
+            where, f"{found} leaves open which of several types the bean is of", "say one of them"
+        )
     if found in (Any, None, type(None), object):
         raise AnnotationError(
             where, f"{annotation!r} says nothing about the bean", "say which type the bean is of"
@@ -135,19 +137,18 @@ def return_type(
 class _Scope:
     """The names that an annotation may use."""
 
-    generated = False
-
     def __init__(
         self,
         owner: str,
-        classes: list[type],
-        namespace: dict[str, Any],
+        classes: tuple[type, ...],
+        function: Callable[..., Any],
         names: Mapping[str, Any],
         registered: Names,
     ) -> None:
         self.owner = owner
         self._classes = classes
-        self._globals = namespace
+        self._function = function
+        self._generated = bool(classes) and _is_generated(function)
         self._names = names
         self._registered = registered
 
@@ -155,12 +156,14 @@ class _Scope:
         """Return what an annotation means, or `UnresolvedName`."""
         if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
             return annotation
-        namespace = self._module_of(name) if self.generated else self._globals
-        if isinstance(annotation, str):  # most are the name of a class, and evaluating takes time
+        home = self._home(name)
+        namespace = self._globals_of(home)
+        parameters = {**_type_parameters(home), **_type_parameters(self._function)}
+        if isinstance(annotation, str) and annotation not in parameters:  # most are the name of a class
             known = self._names.get(annotation, namespace.get(annotation))
             if isinstance(known, type) and not isinstance(known, types.GenericAlias):
                 return known
-        local = dict(self._names)
+        local = {**self._names, **parameters}
         while True:
             try:
                 return _evaluate(annotation, namespace, local)
@@ -168,16 +171,25 @@ class _Scope:
                 name = error.name or ""
                 meant = self._meaning(name, local)
                 if meant is None:
-                    return UnresolvedName(self._unreadable(where, annotation, error))
+                    return self._unreadable(where, annotation, error)
                 local[name] = meant
-            except Exception as error:
-                raise self._unreadable(where, annotation, error) from error
+            except Exception as error:  # noqa: BLE001 - an annotation may be any expression
+                return self._unreadable(where, annotation, error)
 
-    def _module_of(self, name: str) -> dict[str, Any]:
+    def _home(self, name: str) -> type | None:
+        """Return the class that an annotation is written in."""
         for cls in self._classes:
-            if name in inspect.get_annotations(cls):
-                return vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
-        return self._globals
+            if self._generated:
+                if _field(cls, name) in inspect.get_annotations(cls):
+                    return cls
+            elif _defines(cls, self._function):
+                return cls
+        return None
+
+    def _globals_of(self, home: type | None) -> dict[str, Any]:
+        if home is None or not self._generated:
+            return _globals(self._function)
+        return vars(sys.modules[home.__module__]) if home.__module__ in sys.modules else {}
 
     def _meaning(self, name: str, tried: Mapping[str, Any]) -> Any:
         if name in tried:
@@ -189,12 +201,14 @@ class _Scope:
         return known[0] if len(known) == 1 else None
 
     @staticmethod
-    def _unreadable(where: str, annotation: Any, error: Exception) -> AnnotationError:
-        return AnnotationError(
+    def _unreadable(where: str, annotation: Any, error: Exception) -> UnresolvedName:
+        problem = AnnotationError(
             where,
             f"annotation {annotation!r} can't be read: {error}",
             "import the name at run time, or register the class that it means",
         )
+        problem.__cause__ = error
+        return UnresolvedName(problem)
 
 
 def _read(given: typing.Iterable[inspect.Parameter], scope: _Scope) -> tuple[Parameter, ...]:
@@ -203,7 +217,7 @@ def _read(given: typing.Iterable[inspect.Parameter], scope: _Scope) -> tuple[Par
 
 def _parameters(given: typing.Iterable[inspect.Parameter], scope: _Scope) -> Iterator[Parameter]:
     for one in given:
-        if one.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+        if one.kind in OPEN_ENDED:
             continue
         where = f"parameter {one.name!r} of {scope.owner}"
         required = one.default is inspect.Parameter.empty
@@ -214,6 +228,8 @@ def _parameters(given: typing.Iterable[inspect.Parameter], scope: _Scope) -> Ite
             )
         if found is not inspect.Parameter.empty:
             found = scope.evaluate(found, one.name, where)
+        if isinstance(found, dataclasses.InitVar):
+            found = scope.evaluate(found.type, one.name, where)
         if isinstance(found, UnresolvedName) and required:
             raise found.error
         yield Parameter(one.name, found, one.default, one.kind is inspect.Parameter.KEYWORD_ONLY)
@@ -221,25 +237,81 @@ def _parameters(given: typing.Iterable[inspect.Parameter], scope: _Scope) -> Ite
 
 def _function_scope(function: Callable[..., Any], names: Mapping[str, Any], registered: Names) -> _Scope:
     owner = f"{function.__module__}.{function.__qualname__}"
-    return _Scope(owner, [], _globals(function), names, registered)
+    return _Scope(owner, (), function, names, registered)
 
 
 def _evaluate(annotation: Any, namespace: dict[str, Any], local: dict[str, Any]) -> Any:
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
-    return typing.get_type_hints(holder, namespace, local, include_extras=True)["it"]
+    meant = typing.get_type_hints(holder, namespace, local, include_extras=True)["it"]
+    expanded(meant)  # so that an alias that can't be read is found here
+    return meant
 
 
-def _constructor(cls: type) -> Callable[..., Any] | None:
-    if cls.__init__ is not object.__init__:  # type: ignore[misc]  # only compared
-        return typing.cast(Callable[..., Any], cls.__init__)  # type: ignore[misc]
-    maker: Callable[..., Any] = cls.__new__
-    return None if maker is object.__new__ else maker
+def _check_concrete(cls: type, where: str) -> None:
+    """Raise where calling a class can only fail; one with a `__new__` may return an instance of another."""
+    if getattr_static(cls, "__new__") is not getattr_static(object, "__new__"):
+        return
+    fix = "register a class that implements it, or a function that returns such an instance"
+    if is_protocol(cls):
+        raise AnnotationError(where, "is a protocol, of which there are no instances", fix)
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+        raise AnnotationError(where, f"is abstract: it has no {missing}", fix)
+
+
+def _constructor(cls: type) -> tuple[Callable[..., Any] | None, Sequence[inspect.Parameter]]:
+    """Return the function that decides what a class is called with, and its parameters but the first."""
+    for base in cls.__mro__:
+        if "__pydantic_validator__" in vars(base):
+            return _function(cls.__init__), list(inspect.signature(base).parameters.values())  # type: ignore[misc]
+        if "__init__" in vars(base):
+            break
+    called = [
+        _function(one)
+        for one, inherited in (
+            (type(cls).__call__, type.__call__),
+            (cls.__init__, object.__init__),  # type: ignore[misc]  # only compared, and read
+            (cls.__new__, object.__new__),
+        )
+        if one is not inherited
+    ]
+    read = [(one, _parameters_after_first(one)) for one in called]
+    telling = [(one, given) for one, given in read if any(each.kind not in OPEN_ENDED for each in given)]
+    return telling[0] if telling else (None, ())
+
+
+def _parameters_after_first(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())[1:]
+    except ValueError:  # some of those written in C tell nothing
+        return []
+
+
+def _function(given: Any) -> Callable[..., Any]:
+    return typing.cast(Callable[..., Any], given)
+
+
+def _defines(cls: type, function: Callable[..., Any]) -> bool:
+    member = vars(cls).get(getattr(function, "__name__", ""))
+    return member is function or (isinstance(member, staticmethod) and member.__func__ is function)
 
 
 def _is_generated(function: Callable[..., Any]) -> bool:
-    """Whether a decorator has written the function, so that its module isn't the one of its annotations."""
+    """Whether somebody else has written the function, so that its module isn't the one of its annotations."""
     code = getattr(inspect.unwrap(function), "__code__", None)
-    return code is not None and code.co_filename.startswith("<")
+    return (function.__module__ or "").startswith("pydantic.") or (
+        code is not None and code.co_filename.startswith("<")
+    )
+
+
+def _field(cls: type, parameter: str) -> str:
+    """Return the name of the field that a parameter sets, which attrs may call otherwise."""
+    fields = getattr(cls, "__attrs_attrs__", ())
+    return next((one.name for one in fields if one.alias == parameter), parameter)
+
+
+def _type_parameters(owner: Any) -> dict[str, Any]:
+    return {one.__name__: one for one in getattr(owner, "__type_params__", ())}
 
 
 def _globals(function: Callable[..., Any]) -> dict[str, Any]:
@@ -273,7 +345,8 @@ def _yielded(annotation: Any, where: str) -> Any:
 
 
 def _without_none(annotation: Any) -> Any:
-    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
-        return annotation
-    rest = [one for one in typing.get_args(annotation) if one is not type(None)]
-    return rest[0] if len(rest) == 1 else annotation
+    given = plain(annotation)
+    if not is_union(given):
+        return given
+    rest = [one for one in typing.get_args(given) if one is not type(None)]
+    return plain(rest[0]) if len(rest) == 1 else given

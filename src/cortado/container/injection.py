@@ -2,16 +2,14 @@
 
 import enum
 import inspect
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Union
-
-from typing_extensions import TypeAliasType
+from typing import Annotated, Any, TypeVar, Union
 
 from cortado.container.annotations import Parameter, UnresolvedName
 from cortado.container.errors import AnnotationError
+from cortado.container.forms import is_union, plain, unaliased
 from cortado.container.markers import Lazy, Qualifier, Value
 
 __all__ = ["InjectionPoint", "Shape", "allows_none", "read_injection_point", "read_value"]
@@ -38,7 +36,10 @@ class InjectionPoint:
     shape: Shape = Shape.ONE
     qualifier: str | None = None
     optional: bool = False
+    """Whether None does where no bean is registered."""
     lazy: bool = False
+    lazy_inside: bool = False
+    """Whether a collection should hold each bean as a `Lazy`."""
 
     def __str__(self) -> str:
         return f"{name_of(self.type)}" + (
@@ -55,20 +56,24 @@ def read_injection_point(parameter: Parameter, where: str) -> InjectionPoint | N
     if isinstance(parameter.annotation, UnresolvedName) or parameter.annotation is inspect.Parameter.empty:
         return None
     point = _unwrap(InjectionPoint(parameter, parameter.annotation, parameter.annotation))
-    reason = _useless(point.type)
+    reason, fix = _useless(point.type), "annotate it with one bean's type, or give it a default"
     if reason is None:
-        return _shaped(point)
+        shaped = _shaped(point)
+        if not shaped.lazy_inside:
+            return shaped
+        reason, fix = "a collection can't hold each bean as a Lazy", "ask for a Lazy of the collection"
     if not parameter.required:
         return None
-    raise AnnotationError(where, reason, "annotate it with one bean's type, or give it a default")
+    raise AnnotationError(where, reason, fix)
 
 
 def read_value(annotation: Any) -> Value | None:
     """Return which property an annotation asks for, or None where it asks for a bean."""
     if type(annotation) is type:
         return None
+    annotation = unaliased(annotation)
     arguments = typing.get_args(annotation)
-    if typing.get_origin(annotation) in (Union, types.UnionType):
+    if is_union(annotation):
         return next((found for one in arguments if (found := read_value(one)) is not None), None)
     if typing.get_origin(annotation) is not Annotated:
         return None
@@ -77,11 +82,8 @@ def read_value(annotation: Any) -> Value | None:
 
 def allows_none(annotation: Any) -> bool:
     """Whether None is of a type."""
-    if typing.get_origin(annotation) is Annotated:
-        return allows_none(typing.get_args(annotation)[0])
-    return typing.get_origin(annotation) in (Union, types.UnionType) and type(None) in typing.get_args(
-        annotation
-    )
+    annotation = plain(annotation)
+    return is_union(annotation) and type(None) in typing.get_args(annotation)
 
 
 def name_of(annotation: Any) -> str:
@@ -97,13 +99,12 @@ def name_of(annotation: Any) -> str:
 def _unwrap(point: InjectionPoint) -> InjectionPoint:
     annotation = point.whole
     while True:
+        annotation = unaliased(annotation)
         origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-        if isinstance(annotation, TypeAliasType):
-            annotation = annotation.__value__
-        elif origin is Annotated:
+        if origin is Annotated:
             annotation = arguments[0]
             point = _annotated(point, arguments[1:])
-        elif origin in (Union, types.UnionType) and type(None) in arguments:
+        elif is_union(annotation) and type(None) in arguments:
             annotation = Union[tuple(one for one in arguments if one is not type(None))]  # noqa: UP007 - computed
             point = replace(point, optional=True)
         elif origin is Lazy:
@@ -132,15 +133,24 @@ def _shaped(point: InjectionPoint) -> InjectionPoint:
 
 
 def _each(point: InjectionPoint, shape: Shape, element: Any) -> InjectionPoint:
-    inner = _unwrap(replace(point, whole=element))
-    return replace(inner, whole=point.whole, shape=shape, optional=point.optional, lazy=point.lazy)
+    inner = _unwrap(replace(point, whole=element, lazy=False))
+    return replace(
+        inner,
+        whole=point.whole,
+        shape=shape,
+        optional=point.optional,
+        lazy=point.lazy,
+        lazy_inside=inner.lazy,
+    )
 
 
 def _useless(annotation: Any) -> str | None:
     if annotation is Any:
         return "Any says nothing about the bean"
+    if isinstance(annotation, TypeVar):
+        return f"nothing says which type {annotation.__name__} stands for"
     if annotation is Lazy:
         return "Lazy doesn't say of what"
-    if typing.get_origin(annotation) in (Union, types.UnionType):
+    if is_union(annotation):
         return f"{annotation} leaves open which of several types is meant"
     return None

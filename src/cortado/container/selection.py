@@ -1,7 +1,7 @@
 """Deciding which of the registered beans are part of the application."""
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cortado.container.annotations import is_settings
@@ -135,7 +135,8 @@ class _Election:
     def _judged(self, condition: BeanCondition, one: BeanDefinition) -> str | list[BeanDefinition]:
         """Return what excludes a bean by one condition, or the beans that have to be decided first."""
         wanted = one.type if condition.wanted is None else condition.wanted
-        others = [other for other in self._fitting(wanted) if one not in (other, self._owners[other])]
+        itself = frozenset((one, *(other for other in self._staying if self._owners[other] is one)))
+        others = self._fitting(wanted, itself)
         there = [other for other in others if other not in self._undecided and other not in self.excluded]
         waiting = [other for other in others if other in self._undecided]
         words = f"named {wanted!r}" if isinstance(wanted, str) else f"of type {name_of(wanted)}"
@@ -143,10 +144,10 @@ class _Election:
             return [] if there else waiting or f"condition: there is no bean {words}"
         return f"condition: there is a bean {words}, {there[0]}" if there else waiting
 
-    def _fitting(self, wanted: object) -> Iterable[BeanDefinition]:
+    def _fitting(self, wanted: object, besides: frozenset[BeanDefinition]) -> Sequence[BeanDefinition]:
         if isinstance(wanted, str):
-            return [one for one in self._staying if one.name == wanted]
-        return self._index.candidates(wanted)
+            return [one for one in self._staying if one.name == wanted and one not in besides]
+        return self._index.candidates_besides(wanted, besides)
 
     @functools.cached_property
     def _index(self) -> TypeIndex:

@@ -23,6 +23,7 @@ from cortado.container.errors import (
     NoUniqueBeanError,
     PropertyError,
 )
+from cortado.container.forms import substituted
 from cortado.container.injection import (
     InjectionPoint,
     Shape,
@@ -32,7 +33,7 @@ from cortado.container.injection import (
     read_value,
 )
 from cortado.container.markers import REQUIRED, Value
-from cortado.container.matching import TypeIndex, substituted, supertypes
+from cortado.container.matching import TypeIndex, supertypes
 from cortado.container.plans import Argument, Plan
 from cortado.container.registration import define_given, stereotype_of
 from cortado.container.scopes import Scopes, mismatches, reaches
