@@ -434,12 +434,32 @@ async def test_lazy():
         assert "fix: ask for a Lazy of the collection" in str(problem)
 
 
+async def test_lazy_and_none():
+    """`Lazy[T] | None` is None where no bean is registered, and `Lazy[T | None]` a Lazy of None."""
+    assert await given(Lazy[Store] | None) is None
+    assert type(await looked_up(Lazy[Store] | None, Disk)) is Disk
+    empty = await given(Lazy[Store | None])
+    assert (empty.get(), await empty.aget(), empty.get_if_available()) == (None, None, None)
+    assert isinstance(problem_of(Lazy[Store]), NoSuchBeanError)
+
+
 async def test_none_and_qualifiers():
     """With a qualifier, None is given where no bean has it, whatever others there are."""
     annotation = Annotated[Store, Qualifier("tape")]
 
     assert await given(annotation | None, Disk, Memory) is None
     assert await given(annotation, Disk, Memory, default=("mine",)) == "mine"
+
+
+async def test_needing_its_own_type():
+    """A bean with an optional parameter of its own type, and no other there, gets nothing rather than itself."""
+
+    class Link:
+        def __init__(self, next: "Link | None", other: "Link" = None) -> None:
+            self.found = (next, other)
+
+    async with Container(Link) as container:
+        assert container.get(Link).found == (None, None)
 
 
 def test_unions_of_beans():

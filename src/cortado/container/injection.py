@@ -38,6 +38,8 @@ class InjectionPoint:
     optional: bool = False
     """Whether None does where no bean is registered."""
     lazy: bool = False
+    empty_lazy: bool = False
+    """Whether a `Lazy` of None does where no bean is registered."""
     lazy_inside: bool = False
     """Whether a collection should hold each bean as a `Lazy`."""
 
@@ -106,7 +108,7 @@ def _unwrap(point: InjectionPoint) -> InjectionPoint:
             point = _annotated(point, arguments[1:])
         elif is_union(annotation) and type(None) in arguments:
             annotation = Union[tuple(one for one in arguments if one is not type(None))]  # noqa: UP007 - computed
-            point = replace(point, optional=True)
+            point = replace(point, empty_lazy=True) if point.lazy else replace(point, optional=True)
         elif origin is Lazy:
             annotation = arguments[0]
             point = replace(point, lazy=True)
@@ -140,6 +142,7 @@ def _each(point: InjectionPoint, shape: Shape, element: Any) -> InjectionPoint:
         shape=shape,
         optional=point.optional,
         lazy=point.lazy,
+        empty_lazy=point.empty_lazy,
         lazy_inside=inner.lazy,
     )
 

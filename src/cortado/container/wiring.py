@@ -3,6 +3,7 @@
 import difflib
 import functools
 import sys
+import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Generic
@@ -191,7 +192,7 @@ class Wiring:
         if not isinstance(factory, type):
             method = definition.owner is not None
             return function_parameters(factory, definition.names, self._registered, method=method)
-        bound = _bound_variables(definition.type if isinstance(definition.type, type) else factory)
+        bound = _bound_variables(factory) | _bound_variables(definition.type)
         return tuple(
             Parameter(one.name, substituted(one.annotation, bound), one.default, one.keyword)
             for one in constructor_parameters(factory, definition.names, self._registered)
@@ -209,12 +210,13 @@ class Wiring:
             collection = self._collection(definition, point)
             return collection if collection.targets or parameter.required else _default(parameter)
         requested = point.whole
-        if not self.candidates(requested, point.qualifier):
+        if not self._others(definition, point):
             if not parameter.required:
                 return _default(parameter)
-            if point.optional:
-                return Argument(parameter.name, parameter.keyword, lazy=point.lazy)
-            assumed = self._assume(point, definition.scope, assuming)
+            if point.optional or point.empty_lazy:
+                return Argument(parameter.name, parameter.keyword, lazy=not point.optional)
+            itself = self.candidates(requested, point.qualifier)
+            assumed = None if itself else self._assume(point, definition.scope, assuming)
             if assumed is not None:
                 return Argument(parameter.name, parameter.keyword, targets=(assumed.name,), lazy=point.lazy)
         chosen = self.choose(
@@ -260,6 +262,11 @@ class Wiring:
                 fix="set it, or give Value a default",
             )
         return Argument(parameter.name, parameter.keyword, constant=constant)
+
+    def _others(self, definition: BeanDefinition, point: InjectionPoint) -> bool:
+        """Whether there is a bean for a parameter besides the one that has the parameter."""
+        found = self.candidates(point.whole, point.qualifier)
+        return any(point.lazy or one.name != definition.name for one in found)
 
     def _collection(self, definition: BeanDefinition, point: InjectionPoint) -> Argument:
         found = [one for one in self.candidates(point.type, point.qualifier) if one.name != definition.name]
@@ -361,11 +368,11 @@ def _default(parameter: Parameter) -> Argument | None:
     return Argument(parameter.name, keyword=False, constant=parameter.default)
 
 
-def _bound_variables(cls: type) -> dict[Any, Any]:
+def _bound_variables(given: Any) -> dict[Any, Any]:
     bound: dict[Any, Any] = {}
-    if Generic not in cls.__mro__:
+    if Generic not in getattr(typing.get_origin(given) or given, "__mro__", ()):
         return bound
-    for supertype, arguments in supertypes(cls).items():
+    for supertype, arguments in supertypes(given).items():
         bound.update(zip(getattr(supertype, "__parameters__", ()), arguments, strict=False))
     return {variable: value for variable, value in bound.items() if variable is not value}
 
