@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -509,6 +510,74 @@ async def test_failing_factory():
             await container.aget(Pool)
         assert raised.value.path == ("pool",)
         assert type(await container.aget(Pool)) is Pool
+
+
+@pytest.mark.parametrize("tasks", ["usual", "eager"])
+async def test_factory_raises_cancelled(tasks):
+    """A factory that raises CancelledError hangs nobody: who waits gets the failure, the next request tries again."""
+    if tasks == "eager":
+        if sys.version_info < (3, 12):
+            pytest.skip("eager tasks came with Python 3.12")
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    ways = []
+
+    async def connect() -> Pool:
+        ways.append(1)
+        if len(ways) == 1:
+            raise asyncio.CancelledError
+        if len(ways) == 2:
+            await asyncio.sleep(0)
+            raise asyncio.CancelledError
+        return Pool()
+
+    shop = containers.DynamicContainer()
+    shop.pool = providers.Singleton(connect)
+    shop.repository = providers.Singleton(Repository, pool=shop.pool)
+    async with Container(shop) as container:
+        for _ in range(2):
+            asking = [container.aget(Pool), container.aget(Repository), container.aget(Pool)]
+            found = await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 5)
+            assert [type(one) for one in found] == [BeanCreationError] * 3
+        assert type((await container.aget(Repository)).pool) is Pool
+        assert len(ways) == 3
+
+
+async def test_override_raises_cancelled():
+    """The same holds for a provider of the user's own in a bean's place: who asks isn't left waiting."""
+
+    async def connect() -> Pool:
+        await asyncio.sleep(0)
+        raise asyncio.CancelledError
+
+    async with Container(make) as container:
+        with container.di.make.override(providers.Singleton(connect)):
+            for _ in range(2):
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.wait_for(container.aget(Pool), 5)
+        assert type(await container.aget(Pool)) is Pool
+
+
+async def test_tasks_of_constructors():
+    """A task that a constructor has begun, and that is cancelled, does no harm to what is being made."""
+    gate = asyncio.Event()
+
+    class Starting(Pool):
+        def __init__(self, cache: Cache) -> None:
+            self.task = asyncio.create_task(gate.wait())
+
+    async def connect() -> Cache:
+        await gate.wait()
+        return Cache()
+
+    shop = containers.DynamicContainer()
+    shop.cache = providers.Singleton(connect)
+    shop.pool = providers.Singleton(Starting, cache=shop.cache)
+    async with Container(shop) as container:
+        asking = asyncio.create_task(container.aget(Starting))
+        gate.set()
+        pool = await asking
+        pool.task.cancel()
+        assert await container.aget(Starting) is pool
 
 
 async def test_asked_synchronously():

@@ -102,6 +102,11 @@ class AdoptedProvider:
         """Ask the provider; the answer may have to be awaited."""
         return self._provider()
 
+    def reset(self) -> None:
+        """Have the provider forget an answer that never comes."""
+        if isinstance(self.in_force, providers.BaseSingleton):
+            self.in_force.reset()
+
     def begin(self) -> None:
         """Begin a life of the container: what is open already is its owner's to close."""
         known = (self._provider, *self._provider.overridden)
@@ -171,7 +176,7 @@ def _needs(provider: providers.Provider[Any], names: Mapping[providers.Provider[
     stack = list(provider.related)
     while stack:
         one = stack.pop(0)
-        if one in seen or isinstance(one, providers.Delegate) or providers.is_delegated(one):
+        if one in seen or _only_passes_on(one):
             continue
         seen.add(one)
         if one in names:
@@ -179,6 +184,11 @@ def _needs(provider: providers.Provider[Any], names: Mapping[providers.Provider[
         else:
             stack += one.related
     return found
+
+
+def _only_passes_on(provider: providers.Provider[Any]) -> bool:
+    """Whether others get a provider itself, and not what it provides."""
+    return isinstance(provider, providers.Delegate) or providers.is_delegated(provider)
 
 
 def _type_of(provider: providers.Provider[Any]) -> Any:

@@ -1,12 +1,12 @@
 """How instances are made: one recipe for each bean and each set of overrides that reaches it."""
 
-import asyncio
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar, cast
 
+from cortado.container.asking import answer
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope
 from cortado.container.errors import AsyncBeanError
 from cortado.container.injection import Shape
@@ -267,7 +267,7 @@ class Foreign(Recipe):
 
     async def build(self, value_of: Callable[[Recipe], Awaitable[object]]) -> Built:  # noqa: ARG002 - it needs none
         """Return what the provider returns, awaited where it has to be."""
-        return Built(await _answer(self._provider), ())
+        return Built(await answer(self._provider), ())
 
 
 class Opened(Recipe):
@@ -284,7 +284,7 @@ class Opened(Recipe):
     async def build(self, value_of: Callable[[Recipe], Awaitable[object]]) -> Built:  # noqa: ARG002 - they are there
         """Ask the provider, whose own inputs are open; what cancels this cancels the opening of a resource, too."""
         opens = self._provider.opens
-        value = await _settled(self._provider()) if opens else await _answer(self._provider)
+        value = await _settled(self._provider()) if opens else await answer(self._provider)
         return Built(value, self._provider.ending())
 
 
@@ -361,12 +361,6 @@ def hooks_of(cls: type, kind: HookKind) -> tuple[str, ...]:
                 if hooks is not None and hooks.kind is kind:
                     found[name] = None
     return tuple(found)
-
-
-async def _answer(provider: Callable[[], object]) -> object:
-    """Return what a provider returns; a future may be others' too, so no cancellation may reach it."""
-    result = provider()
-    return await asyncio.shield(result) if asyncio.isfuture(result) else await _settled(result)
 
 
 async def _settled(result: object) -> object:
