@@ -19,6 +19,7 @@ from cortado.container import (
     BeanCreationError,
     Container,
     DuplicateBeanError,
+    NoSuchBeanError,
     ScopeCloseError,
     StartupError,
     Stereotype,
@@ -578,6 +579,39 @@ async def test_tasks_of_constructors():
         pool = await asking
         pool.task.cancel()
         assert await container.aget(Starting) is pool
+
+
+def test_undefined_dependencies():
+    """A dependency that nobody has provided is a problem of the start for each bean that asks for it itself."""
+
+    shop = Partly()
+    first, second = Container(shop).validate()
+
+    assert isinstance(first, NoSuchBeanError)
+    assert "no bean of type Pool for dependency 'Partly.pool' is registered" in str(first)
+    assert f"required by: repository ({__name__}.Partly.repository, singleton)" in str(first)
+    assert "fix: provide it where the adopted container is made" in str(first)
+    assert "'Partly.others.one'" in str(second)
+    shop.pool.override(providers.Object(Pool()))
+    shop.others.override(containers.DynamicContainer())
+    shop.settings.override(providers.Object({}))
+    assert Container(shop).validate() == []
+    assert Container(Partly(pool=providers.Object(Pool()), others=Whole())).validate() == []
+
+
+class Whole(containers.DeclarativeContainer):
+    one = providers.Object(1)
+
+
+class Partly(containers.DeclarativeContainer):
+    pool = providers.Dependency(instance_of=Pool)
+    spare = providers.Dependency(default=Pool())
+    unused = providers.Dependency()
+    others = providers.DependenciesContainer()
+    repository = providers.Singleton(Repository, pool=pool)
+    service = providers.Factory(Service, repository=repository)
+    settings = providers.Factory(dict, one=others.one, two=providers.Factory(dict, pool=spare))
+    passed_on = providers.Factory(dict, make=repository.provider)
 
 
 async def test_asked_synchronously():

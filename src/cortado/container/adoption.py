@@ -3,7 +3,7 @@
 import inspect
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -69,10 +69,12 @@ class AdoptedProvider:
 
     Args:
         provider: Stays as it is, apart from an override while its bean is overridden.
+        beans: The providers of its container that are beans.
     """
 
-    def __init__(self, provider: providers.Provider[Any]) -> None:
+    def __init__(self, provider: providers.Provider[Any], beans: Container[providers.Provider[Any]]) -> None:
         self._provider = provider
+        self._beans = beans
         self._diverted: object = None
         self._spoken_for: set[object] = set()
 
@@ -97,6 +99,23 @@ class AdoptedProvider:
     def opens(self) -> bool:
         """Whether the next request opens a resource that nobody else closes."""
         return isinstance(self.in_force, providers.BaseResource) and self.in_force not in self._spoken_for
+
+    @property
+    def undefined(self) -> Iterator[tuple[str, Any]]:
+        """The name and type of each dependency that nobody has provided; those that other beans ask for are theirs."""
+        seen: set[object] = set()
+        stack: list[Any] = [self._provider]
+        while stack:
+            one = stack.pop()
+            if one in seen or (one is not self._provider and one in self._beans) or _only_passes_on(one):
+                continue
+            seen.add(one)
+            if one.overridden:
+                stack.append(one.overridden[-1])
+            elif isinstance(one, providers.Dependency) and not one.is_defined:
+                yield one.parent_name or "?", one.instance_of
+            else:
+                stack += one.related
 
     def __call__(self) -> object:
         """Ask the provider; the answer may have to be awaited."""
@@ -155,7 +174,7 @@ def _definition(
         name=name,
         type=made,
         kind=FactoryKind.PROVIDER,
-        factory=AdoptedProvider(provider),
+        factory=AdoptedProvider(provider, names),
         location=location,
         stereotype=stereotype_of(made),
         scope=Scope.SINGLETON if _is_single(provider) else Scope.PROTOTYPE,

@@ -153,6 +153,8 @@ class Wiring:
             instance, wrong = self._properties.read(settings_class(definition))
             definition = replace(definition, factory=functools.partial(_same, instance))
             problems += wrong
+        if definition.kind is FactoryKind.PROVIDER:
+            problems += _undefined(definition)
         return Plan(definition, tuple(arguments), tuple(dict.fromkeys(needs))), problems
 
     def plans(self) -> tuple[dict[str, Plan], list[ContainerError]]:
@@ -356,6 +358,16 @@ def dependencies_first(plans: Mapping[str, Plan]) -> list[str]:
 
 def _excluded(definition: BeanDefinition, reason: str) -> str:
     return f"{definition} exists but is excluded by {reason}"
+
+
+def _undefined(definition: BeanDefinition) -> Iterator[ContainerError]:
+    provider: Any = definition.factory
+    for name, wanted in provider.undefined:
+        yield NoSuchBeanError(
+            f"type {name_of(wanted)} for dependency {name!r}",
+            required_by=str(definition),
+            hints=["fix: provide it where the adopted container is made, or override it there"],
+        )
 
 
 def _same(instance: object) -> object:
