@@ -644,7 +644,11 @@ class Container:
         return active
 
     def _provide(self, bean: Bean) -> object:
-        """Serve dependency-injector, which takes a coroutine where a bean has to be awaited."""
+        """Serve dependency-injector, which takes a coroutine where a bean has to be awaited.
+
+        Who was wired before the start may ask a bean that is excluded, and means the one that has the name now.
+        """
+        bean = self.find(bean.definition.name)
         try:
             return self._get(bean)
         except AsyncBeanError:
