@@ -434,6 +434,18 @@ async def test_lazy():
         assert "fix: ask for a Lazy of the collection" in str(problem)
 
 
+async def test_values_inside():
+    """A Value inside of a collection or a Lazy is an error that says where it belongs."""
+    limit = Annotated[int, Value("test.limit", default=5)]
+
+    for annotation in (list[limit], Lazy[limit], dict[str, limit]):
+        problem = problem_of(annotation)
+        assert isinstance(problem, AnnotationError)
+        assert "fix: put it around the outermost type" in str(problem)
+    assert await given(Annotated[list[int], Value("test.limits", default=[1])]) == [1]
+    assert await given(list[limit], default=((2,),)) == (2,)
+
+
 async def test_lazy_and_none():
     """`Lazy[T] | None` is None where no bean is registered, and `Lazy[T | None]` a Lazy of None."""
     assert await given(Lazy[Store] | None) is None

@@ -15,6 +15,10 @@ from cortado.container.markers import Lazy, Qualifier, Value
 __all__ = ["InjectionPoint", "Shape", "allows_none", "read_injection_point", "read_value"]
 
 
+LAZY_INSIDE = ("a collection can't hold each bean as a Lazy", "ask for a Lazy of the collection")
+VALUE_INSIDE = ("a Value inside of a collection or a Lazy means nothing", "put it around the outermost type")
+
+
 class Shape(enum.Enum):
     """In what form beans are handed over."""
 
@@ -40,8 +44,8 @@ class InjectionPoint:
     lazy: bool = False
     empty_lazy: bool = False
     """Whether a `Lazy` of None does where no bean is registered."""
-    lazy_inside: bool = False
-    """Whether a collection should hold each bean as a `Lazy`."""
+    misplaced: tuple[str, str] | None = None
+    """What is wrong with what stands inside of a collection or a `Lazy`, and the cure."""
 
     def __str__(self) -> str:
         return f"{name_of(self.type)}" + (
@@ -57,16 +61,18 @@ def read_injection_point(parameter: Parameter, where: str) -> InjectionPoint | N
     """
     if isinstance(parameter.annotation, UnresolvedName) or parameter.annotation is inspect.Parameter.empty:
         return None
-    point = _unwrap(InjectionPoint(parameter, parameter.annotation, parameter.annotation))
-    reason, fix = _useless(point.type), "annotate it with one bean's type, or give it a default"
-    if reason is None:
-        shaped = _shaped(point)
-        if not shaped.lazy_inside:
-            return shaped
-        reason, fix = "a collection can't hold each bean as a Lazy", "ask for a Lazy of the collection"
+    point = _shaped(_unwrap(InjectionPoint(parameter, parameter.annotation, parameter.annotation)))
+    useless = _useless(point.type) if point.shape is Shape.ONE else None
+    wrong = (
+        point.misplaced
+        if useless is None
+        else (useless, "annotate it with one bean's type, or give it a default")
+    )
+    if wrong is None:
+        return point
     if not parameter.required:
         return None
-    raise AnnotationError(where, reason, fix)
+    raise AnnotationError(where, *wrong)
 
 
 def read_value(annotation: Any) -> Value | None:
@@ -120,6 +126,8 @@ def _annotated(point: InjectionPoint, metadata: tuple[Any, ...]) -> InjectionPoi
     for one in metadata:
         if isinstance(one, Qualifier):
             return replace(point, qualifier=one.value)
+        if isinstance(one, Value):
+            return replace(point, misplaced=VALUE_INSIDE)
     return point
 
 
@@ -143,7 +151,7 @@ def _each(point: InjectionPoint, shape: Shape, element: Any) -> InjectionPoint:
         optional=point.optional,
         lazy=point.lazy,
         empty_lazy=point.empty_lazy,
-        lazy_inside=inner.lazy,
+        misplaced=LAZY_INSIDE if inner.lazy else inner.misplaced,
     )
 
 
