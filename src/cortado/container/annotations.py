@@ -149,6 +149,8 @@ class _Scope:
         self._classes = classes
         self._function = function
         self._generated = bool(classes) and _is_generated(function)
+        home = next((one for one in classes if _defines(one, function)), None)
+        self._parameters = {**_type_parameters(home), **_type_parameters(function)}
         self._names = names
         self._registered = registered
 
@@ -156,9 +158,10 @@ class _Scope:
         """Return what an annotation means, or `UnresolvedName`."""
         if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
             return annotation
-        home = self._home(name)
-        namespace = self._globals_of(home)
-        parameters = {**_type_parameters(home), **_type_parameters(self._function)}
+        namespace, parameters = _globals(self._function), self._parameters
+        home = self._home_of_field(name) if self._generated else None
+        if home is not None:
+            namespace, parameters = _module(home), _type_parameters(home)
         if isinstance(annotation, str) and annotation not in parameters:  # most are the name of a class
             known = self._names.get(annotation, namespace.get(annotation))
             if isinstance(known, type) and not isinstance(known, types.GenericAlias):
@@ -176,20 +179,12 @@ class _Scope:
             except Exception as error:  # noqa: BLE001 - an annotation may be any expression
                 return self._unreadable(where, annotation, error)
 
-    def _home(self, name: str) -> type | None:
-        """Return the class that an annotation is written in."""
+    def _home_of_field(self, parameter: str) -> type | None:
+        """Return the class that the field behind a parameter is annotated in."""
         for cls in self._classes:
-            if self._generated:
-                if _field(cls, name) in inspect.get_annotations(cls):
-                    return cls
-            elif _defines(cls, self._function):
+            if _field(cls, parameter) in inspect.get_annotations(cls):
                 return cls
         return None
-
-    def _globals_of(self, home: type | None) -> dict[str, Any]:
-        if home is None or not self._generated:
-            return _globals(self._function)
-        return vars(sys.modules[home.__module__]) if home.__module__ in sys.modules else {}
 
     def _meaning(self, name: str, tried: Mapping[str, Any]) -> Any:
         if name in tried:
@@ -316,6 +311,10 @@ def _type_parameters(owner: Any) -> dict[str, Any]:
 
 def _globals(function: Callable[..., Any]) -> dict[str, Any]:
     return getattr(inspect.unwrap(function), "__globals__", {})
+
+
+def _module(cls: type) -> dict[str, Any]:
+    return vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
 
 
 def _locals_of(qualname: str, module: str) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ def unaliased(annotation: Any) -> Any:
     Raises:
         NameError: The alias uses a name that isn't there at run time.
     """
-    while True:
+    while type(annotation) is not type:
         origin = typing.get_origin(annotation)
         if isinstance(origin, ALIASES):
             variables = dict(zip(origin.__type_params__, typing.get_args(annotation), strict=False))
@@ -30,7 +30,8 @@ def unaliased(annotation: Any) -> Any:
         elif isinstance(annotation, ALIASES):
             annotation = annotation.__value__
         else:
-            return annotation
+            break
+    return annotation
 
 
 def plain(annotation: Any) -> Any:

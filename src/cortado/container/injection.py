@@ -61,7 +61,10 @@ def read_injection_point(parameter: Parameter, where: str) -> InjectionPoint | N
     """
     if isinstance(parameter.annotation, UnresolvedName) or parameter.annotation is inspect.Parameter.empty:
         return None
-    point = _shaped(_unwrap(InjectionPoint(parameter, parameter.annotation, parameter.annotation)))
+    point = InjectionPoint(parameter, parameter.annotation, parameter.annotation)
+    if type(parameter.annotation) is type and parameter.annotation is not Lazy:
+        return point  # most are
+    point = _shaped(_unwrap(point))
     useless = _useless(point.type) if point.shape is Shape.ONE else None
     wrong = (
         point.misplaced

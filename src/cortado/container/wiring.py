@@ -268,7 +268,7 @@ class Wiring:
     def _others(self, definition: BeanDefinition, point: InjectionPoint) -> bool:
         """Whether there is a bean for a parameter besides the one that has the parameter."""
         found = self.candidates(point.whole, point.qualifier)
-        return any(point.lazy or one.name != definition.name for one in found)
+        return len(found) > 1 or any(point.lazy or one.name != definition.name for one in found)
 
     def _collection(self, definition: BeanDefinition, point: InjectionPoint) -> Argument:
         found = [one for one in self.candidates(point.type, point.qualifier) if one.name != definition.name]
