@@ -2,10 +2,14 @@
 
 import asyncio
 import contextvars
+import gc
+import warnings
+from contextvars import Context, ContextVar
 
+import anyio
 import pytest
 
-from cortado.tasks import settle, settle_all, start, was_cancelled
+from cortado.tasks import Starter, settle, settle_all, start, was_cancelled
 
 
 async def test_settle_waits_however_often_it_is_cancelled():
@@ -90,3 +94,159 @@ async def test_was_cancelled_tells_whose_cancellation_it_is():
     await asyncio.wait(tasks)
 
     assert told == [True, False]
+
+
+class TestStarter:
+    """Tasks whose first step is done at once."""
+
+    async def test_work_that_never_waits_is_done_when_it_returns(self):
+        """No task is left of it."""
+        done = []
+
+        async def work():
+            done.append(asyncio.current_task())
+
+        before = asyncio.all_tasks()
+        assert Starter().begin(work(), "quick") is None
+        assert len(done) == 1
+        assert done[0] is not asyncio.current_task()
+        assert asyncio.all_tasks() == before
+
+    async def test_the_whole_work_is_one_task(self):
+        """What the first step takes for the running task goes on with it, and is seen by everyone from then on."""
+        seen = []
+        go = asyncio.Event()
+
+        async def work():
+            seen.append(asyncio.current_task())
+            await go.wait()
+            seen.append(asyncio.current_task())
+
+        task = Starter().begin(work(), "slow")
+        assert task in asyncio.all_tasks()
+        assert task.get_name() == "slow"
+        go.set()
+        await asyncio.wait_for(task, 10)
+        assert seen == [task, task]
+
+    async def test_its_context_is_its_own(self):
+        """What it sets is seen by itself, in every step, and by nobody else."""
+        where = ContextVar("where", default="outside")
+        seen = []
+
+        async def work():
+            where.set("inside")
+            await asyncio.sleep(0)
+            seen.append(where.get())
+
+        await asyncio.wait_for(Starter().begin(work(), "mine"), 10)
+        given = Context()
+        await asyncio.wait_for(Starter().begin(work(), "given", given), 10)
+        assert seen == ["inside", "inside"]
+        assert (where.get(), given[where]) == ("outside", "inside")
+
+    async def test_timeouts_of_the_first_step_hold(self):
+        """A timeout that the first step enters cancels the work, not its caller."""
+
+        async def work():
+            async with asyncio.timeout(0.01):
+                await asyncio.Event().wait()
+
+        task = Starter().begin(work(), "limited")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(task, 10)
+        assert asyncio.current_task().cancelling() == 0
+
+    async def test_scopes_of_anyio_hold(self):
+        """A cancel scope is left by the task that entered it."""
+
+        async def work():
+            with anyio.CancelScope() as scope:
+                await anyio.sleep(0)
+                scope.cancel()
+                await anyio.sleep(0)
+            left.append(scope.cancelled_caught)
+
+        left = []
+        await asyncio.wait_for(Starter().begin(work(), "scoped"), 10)
+        assert left == [True]
+
+    @pytest.mark.parametrize("turns", [0, 1, 2])
+    async def test_it_can_be_cancelled_at_any_time(self, turns):
+        """The work learns of it where it waits."""
+        told = []
+
+        async def work():
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                told.append("cancelled")
+                raise
+
+        task = Starter().begin(work(), "cancelled")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 10)
+        assert told == ["cancelled"]
+
+    async def test_what_the_first_step_raises_is_raised(self):
+        """A later step's error is the task's."""
+
+        async def fail(turns):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            raise RuntimeError("no")
+
+        starter = Starter()
+        with pytest.raises(RuntimeError, match="no"):
+            starter.begin(fail(0), "fails")
+        with pytest.raises(RuntimeError, match="no"):
+            await asyncio.wait_for(starter.begin(fail(1), "fails"), 10)
+        assert asyncio.current_task() is not None
+
+    async def test_first_steps_nest(self):
+        """Work may begin other work in its first step, in the same task's name or not."""
+        starter = Starter()
+        tasks = []
+
+        async def inner(turns):
+            tasks.append(asyncio.current_task())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+        async def outer():
+            me = asyncio.current_task()
+            starter.begin(inner(0), "inner")
+            waits = starter.begin(inner(1), "inner")
+            assert asyncio.current_task() is me
+            await waits
+            tasks.append(me)
+
+        caller = asyncio.current_task()
+        task = starter.begin(outer(), "outer")
+        assert asyncio.current_task() is caller
+        await asyncio.wait_for(task, 10)
+        assert len({*tasks, caller}) == 4
+
+    def test_a_starter_serves_one_loop_after_another(self):
+        """What it keeps at hand is of no use to another loop, and harms nobody."""
+        starter = Starter()
+        done = []
+
+        async def work(turns):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            done.append(turns)
+
+        async def run():
+            starter.begin(work(0), "quick")
+            await asyncio.wait_for(starter.begin(work(2), "slow"), 10)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for _ in range(2):
+                asyncio.run(run())
+            gc.collect()
+        assert done == [0, 2, 0, 2]

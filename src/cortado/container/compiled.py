@@ -51,7 +51,8 @@ class CompiledPlan:
     before: tuple[Recipe, ...]
     """What has to be created by itself, in this order: what is awaited, or has something to be done at its end."""
     build: Build
-    """Creates what is missing of the rest, and returns the bean; or None, where the bean is to be created by itself.
+    """Creates what is missing of the rest, and returns the bean; or, where the bean is to be created by itself, the
+    arguments for its `Recipe.make`, or None where only `Recipe.build` finds them.
 
     It is called in a context of its own.
 
@@ -85,7 +86,12 @@ def _compiled(recipe: Recipe) -> CompiledPlan:
                 before.append(one)
         elif one.cached:
             writer.create(one)
-    writer.line("return " + (writer.value(recipe) if whole else "None"))
+    if whole:
+        writer.line(f"return {writer.value(recipe)}")
+    elif type(recipe) is Recipe and all(one.cached or isinstance(one, Given) for one in recipe.inputs):
+        writer.line(f"return {writer.arguments(recipe, 1)}")
+    else:
+        writer.line("return None")
     return CompiledPlan(tuple(before), writer.build(), whole)
 
 
@@ -183,11 +189,23 @@ class _Writer:
 
     def call(self, recipe: Recipe, depth: int) -> str:
         """Return the call of a factory, after writing what its arguments need."""
+        positional, keywords = self._values(recipe, depth)
+        values = [*positional, *(f"{name}={value}" for name, value in keywords.items())]
+        return f"{self.name(recipe.definition.factory)}({_joined(values)})"
+
+    def arguments(self, recipe: Recipe, depth: int) -> str:
+        """Return a factory's positional arguments and keyword arguments as a pair, after writing what they need."""
+        positional, keywords = self._values(recipe, depth)
+        return f"({_shaped(Shape.LIST, dict(enumerate(positional)))}, {_shaped(Shape.DICT, keywords)})"
+
+    def _values(self, recipe: Recipe, depth: int) -> tuple[list[str], dict[str, str]]:
         held = {target for argument, lazy in recipe.arguments if lazy is None for target in argument.targets}
+        owner = recipe.definition.owner
         for name in recipe.needs:
-            if name not in held:  # it has to exist, and isn't handed over
+            if name not in held and name != owner:  # it has to exist, and isn't handed over
                 self.value(recipe.input(name), depth)
-        arguments: list[str] = []
+        positional = [] if owner is None else [self.value(recipe.input(owner), depth)]
+        keywords: dict[str, str] = {}
         for argument, lazy in recipe.arguments:
             if lazy is not None:
                 value = self.name(lazy)
@@ -196,8 +214,11 @@ class _Writer:
             else:
                 found = [self.value(recipe.input(name), depth) for name in argument.targets]
                 value = _shaped(argument.shape, dict(zip(argument.targets, found, strict=True)))
-            arguments.append(f"{argument.parameter}={value}" if argument.keyword else value)
-        return f"{self.name(recipe.definition.factory)}({', '.join(arguments)})"
+            if argument.keyword:
+                keywords[argument.parameter] = value
+            else:
+                positional.append(value)
+        return positional, keywords
 
     def value(self, recipe: Recipe, depth: int = 1) -> str:
         """Return the expression for an instance, after writing what it needs."""
@@ -234,7 +255,7 @@ class _Writer:
 EMPTY: Final[Mapping[Shape, str]] = {Shape.LIST: "[]", Shape.TUPLE: "()", Shape.DICT: "{}"}
 
 
-def _shaped(shape: Shape, found: Mapping[str, str]) -> str:
+def _shaped(shape: Shape, found: Mapping[Any, str]) -> str:
     if shape is Shape.DICT:
         return "{" + ", ".join(f"{name!r}: {value}" for name, value in found.items()) + "}"
     joined = _joined(found.values())

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, Token
 from threading import get_ident
+from typing import Any
 
 from cortado.container.compiled import Bail, CompiledPlan, plan_of
 from cortado.container.creations import (
@@ -72,8 +73,10 @@ class Lifetime:
         "_children",
         "_creations",
         "_ended",
+        "_ending",
         "_finalisers",
         "_given",
+        "_gone",
         "_instances",
         "_token",
         "closed",
@@ -94,7 +97,8 @@ class Lifetime:
         self._creations: dict[Recipe, SharedCreation] = {}
         self._children: dict[Lifetime, None] = {}
         self._finalisers: list[tuple[Recipe | None, Finaliser]] = []
-        self._ended: Future[None] | None = None
+        self._ending = self._gone = False
+        self._ended: Future[None] | None = None  # for those who wait for the end
         self._token: Token[Lifetime | None] | None = None
         if parent is not None:
             parent._children[self] = None
@@ -221,15 +225,16 @@ class Lifetime:
         """
         if self.leave():
             return []
-        with self.shared.lock:
-            first = self._ended is None
-            if self._ended is None:
-                self._ended = Future()
-            ended = self._ended
         failures: list[BaseException] = []
+        with self.shared.lock:
+            first, self._ending = not self._ending, True
         if first:
-            self.shared.starter.begin(self._end(failures, ended), f"end of a {self.kind} scope")
-        if not ended.done():
+            self.shared.starter.begin(self._end(failures), f"end of a {self.kind} scope")
+        with self.shared.lock:
+            if not self._gone and self._ended is None:
+                self._ended = Future()
+            ended = None if self._gone else self._ended
+        if ended is not None:
             await uninterrupted(asyncio.wrap_future(ended))
         return failures
 
@@ -237,18 +242,20 @@ class Lifetime:
         """End at once where nothing has to be done for it; False where something has."""
         with self.shared.lock:
             self.closed = True  # before the look at what there is: who comes now sees it
-            if self._finalisers or self._creations or self._children or self._ended is not None:
+            if self._finalisers or self._creations or self._children or self._ending:
                 return False
             self._leave()
             return True
 
-    async def _end(self, failures: list[BaseException], ended: "Future[None]") -> None:
+    async def _end(self, failures: list[BaseException]) -> None:
         try:
             await self._end_all(failures)
         finally:
             with self.shared.lock:
                 self._leave()
-            ended.set_result(None)
+                ended = self._ended
+            if ended is not None:
+                ended.set_result(None)
 
     async def _end_all(self, failures: list[BaseException]) -> None:
         with self.shared.lock:
@@ -274,6 +281,7 @@ class Lifetime:
             return finaliser
 
     def _leave(self) -> None:
+        self._gone = True
         self._instances.clear()
         self._given = ()
         if self.parent is not None:
@@ -336,12 +344,12 @@ class Lifetime:
         """
         for one in plan.before:
             if one not in self._instances:
-                self._run_through(recipe, plan_of(one))
-                await self._acreate_for(recipe, one)
-        instance = self._run_through(recipe, plan)
+                await self._acreate_for(recipe, one, self._run_through(recipe, plan_of(one)))
+        made = self._run_through(recipe, plan)
         if plan.whole:
-            return instance
-        await self._acreate_for(recipe, recipe)
+            return made
+        if recipe.cached:
+            await self._acreate_for(recipe, recipe, made)
         return await self._value(recipe)
 
     def _run_through(self, requested: Recipe, plan: CompiledPlan) -> object:
@@ -361,7 +369,7 @@ class Lifetime:
             return Context().run(plan.build, self, self._instances, run, self.shared.active)
         except Bail:
             raise
-        except Exception as error:  # noqa: BLE001 - passed on
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - passed on
             failed, failure = run.recipe, _failure(run.recipe.definition, error)
             if isinstance(failure, BeanCreationError):
                 failure = _seen_from(requested, failed, failure)
@@ -378,9 +386,9 @@ class Lifetime:
         for one in awaiting:
             one.conclude(RunOver())
 
-    async def _acreate_for(self, requested: Recipe, recipe: Recipe) -> None:
+    async def _acreate_for(self, requested: Recipe, recipe: Recipe, arguments: Any = None) -> None:
         try:
-            await self._acreate(recipe)
+            await self._acreate(recipe, arguments)
         except BeanCreationError as error:
             raise _seen_from(requested, recipe, error) from error.__cause__
 
@@ -408,20 +416,25 @@ class Lifetime:
                 return
             creation, mine = self._join(recipe)
 
-    async def _acreate(self, recipe: Recipe) -> None:
+    async def _acreate(self, recipe: Recipe, arguments: Any = None) -> None:
         creation, mine = self._join(recipe)
         while creation is not None:
+            if mine and creating.get() is None:  # nobody can wait for us
+                await self._created(creation, arguments, mine)
+                return
             with self._waiting_for(creation), suppress(RunOver):
-                if mine and recipe.may_await:
-                    self._start(creation)
-                elif mine:
-                    self._run(creation)
-                outcome = self._outcome(creation)
-                if outcome is not None:
-                    await asyncio.wrap_future(outcome)
-                creation.check()
+                await self._created(creation, arguments, mine)
                 return
             creation, mine = self._join(recipe)
+
+    async def _created(self, creation: SharedCreation, arguments: Any, mine: bool) -> None:
+        if mine and creation.recipe.may_await:
+            self._start(creation, arguments)
+        elif mine:
+            self._run(creation)
+        if not creation.over and (outcome := self._outcome(creation)) is not None:
+            await asyncio.wrap_future(outcome)
+        creation.check()
 
     def _outcome(self, creation: SharedCreation) -> "Future[None] | None":
         """Return what is done when a creation is over; None where it is."""
@@ -475,10 +488,10 @@ class Lifetime:
             with self.shared.lock:
                 me.waits = tuple(one for one in me.waits if one is not creation)
 
-    def _start(self, creation: SharedCreation) -> None:
+    def _start(self, creation: SharedCreation, arguments: Any) -> None:
         """Create an instance in a task, of which the first step is done now."""
         creation.awaits = True
-        work = self._arun(creation)
+        work = self._arun(creation, arguments)
         name = f"creation of {creation.definition.name}"
         creation.task = self.shared.starter.begin(work, name, creation.context)
         if self.closed:
@@ -499,9 +512,10 @@ class Lifetime:
                 report(finaliser.run_sync())
                 self._fail(creation, self._over())
 
-    async def _arun(self, creation: SharedCreation) -> None:
+    async def _arun(self, creation: SharedCreation, arguments: Any) -> None:
+        recipe = creation.recipe
         try:
-            built = await creation.recipe.build(self._value)
+            built = await (recipe.build(self._value) if arguments is None else recipe.make(*arguments))
         except BaseException as error:
             self._fail(creation, error)
             if not isinstance(error, Exception | asyncio.CancelledError):

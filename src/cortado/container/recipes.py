@@ -2,9 +2,19 @@
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar, cast
+from functools import partial
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from cortado.container.asking import answer
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope
@@ -44,8 +54,7 @@ NOT_READY: Final = _NotReady()
 """Stands for an instance that can't be had without waiting."""
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(NamedTuple):
     """An instance, and what has to be done at its end, first step first."""
 
     instance: object
@@ -194,24 +203,41 @@ class Recipe:
 
         If a hook fails, what the factory opened is closed again.
         """
-        positional, keywords = await self._supplied(value_of)
-        instance, ending = await self._made(positional, keywords)
-        hooked = self._hooks_of(type(instance))
-        try:
-            for hook in hooked.post_construct:
-                await _settled(getattr(instance, hook)())
-        except BaseException:
-            await _undo(ending, self.definition)
-            raise
-        destroyers = [getattr(instance, hook) for hook in hooked.pre_destroy]
-        return Built(instance, (*destroyers, *(step for step in ending if step not in destroyers)))
+        return await self.make(*await self._supplied(value_of))
+
+    async def make(self, positional: Sequence[object], keywords: Mapping[str, object]) -> Built:
+        """Create an instance with the arguments given, and run its `post_construct` hooks.
+
+        If a hook fails, what the factory opened is closed again.
+        """
+        kind, made = self.definition.kind, self.definition.factory(*positional, **keywords)
+        ending: tuple[Step, ...] = ()
+        if kind is FactoryKind.ASYNC_GENERATOR:
+            made, ending = await _aentered(cast(AsyncGenerator[object, None], made), self.definition)
+        elif kind is FactoryKind.GENERATOR:
+            made, ending = _entered(cast(Generator[object, None, None], made), self.definition)
+        elif kind in CLOSED_BY_METHOD:
+            made = await made if kind is FactoryKind.COROUTINE else made
+            ending = _inferred_ending(made)
+        elif kind is FactoryKind.INSTANCE:
+            return Built(made, ())
+        hooked = self._hooked if self._hooked.cls is type(made) else self._hooks_of(type(made))
+        if hooked.post_construct:
+            try:
+                for hook in hooked.post_construct:
+                    await _settled(getattr(made, hook)())
+            except BaseException:
+                await _undo(ending, self.definition)
+                raise
+        if hooked.pre_destroy:
+            destroyers = [getattr(made, hook) for hook in hooked.pre_destroy]
+            ending = (*destroyers, *(step for step in ending if step not in destroyers))
+        return Built(made, ending)
 
     def _hooks_of(self, cls: type) -> "Hooked":
-        if self.definition.kind is FactoryKind.INSTANCE:
-            return NO_HOOKS
-        if self._hooked.cls is not cls:  # nearly always the same class, so one is kept
-            down = hooks_of(cls, HookKind.PRE_DESTROY)
-            self._hooked = Hooked(cls, hooks_of(cls, HookKind.POST_CONSTRUCT), tuple(reversed(down)))
+        """Return the hooks of a class; nearly always of the same, so one is kept."""
+        down = hooks_of(cls, HookKind.PRE_DESTROY)
+        self._hooked = Hooked(cls, hooks_of(cls, HookKind.POST_CONSTRUCT), tuple(reversed(down)))
         return self._hooked
 
     async def _supplied(
@@ -231,18 +257,6 @@ class Recipe:
             else:
                 positional.append(value)
         return positional, keywords
-
-    async def _made(
-        self, positional: list[object], keywords: dict[str, object]
-    ) -> tuple[object, tuple[Step, ...]]:
-        kind, result = self.definition.kind, self.definition.factory(*positional, **keywords)
-        if kind is FactoryKind.GENERATOR:
-            return _entered(cast(Generator[object, None, None], result), self.definition)
-        if kind is FactoryKind.ASYNC_GENERATOR:
-            return await _aentered(cast(AsyncGenerator[object, None], result), self.definition)
-        if kind is FactoryKind.COROUTINE:
-            result = await result
-        return result, _inferred_ending(result) if kind in CLOSED_BY_METHOD else ()
 
 
 class Given(Recipe):
@@ -395,18 +409,15 @@ def _entered(
 async def _aentered(
     generator: AsyncGenerator[object, None], definition: BeanDefinition
 ) -> tuple[object, tuple[Step, ...]]:
-    async def resume() -> None:
-        try:
-            await anext(generator)
-        except StopAsyncIteration:
-            return
+    async for made in generator:
+        return made, (partial(_resumed, generator, definition),)
+    raise RuntimeError(f"{definition.location} ends without a yield")
+
+
+async def _resumed(generator: AsyncGenerator[object, None], definition: BeanDefinition) -> None:
+    async for _ in generator:
         await generator.aclose()
         raise RuntimeError(f"{definition.location} yields more than once")
-
-    try:
-        return await anext(generator), (resume,)
-    except StopAsyncIteration:
-        raise RuntimeError(f"{definition.location} ends without a yield") from None
 
 
 def _inferred_ending(instance: object) -> tuple[Step, ...]:

@@ -5,7 +5,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
-from dataclasses import dataclass
+from types import CoroutineType
 from typing import Any
 
 from cortado.container.errors import ScopeCloseError
@@ -19,14 +19,19 @@ GRACE = 1.0
 """How long a finaliser that ran out of time may take to end when cancelled, in seconds."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Finaliser:
-    """What has to be done at a bean's end, or a scope's; the steps run in the context in which the bean was created."""
+    """What has to be done at a bean's end, or a scope's; the steps run in the context in which the bean was created.
 
-    subject: object
-    """What ends, for messages."""
-    context: Context
-    steps: tuple[Callable[[], object], ...]
+    Args:
+        subject: What ends, for messages.
+        context: In which the steps run.
+        steps: What to do, each by itself.
+    """
+
+    __slots__ = ("context", "steps", "subject")
+
+    def __init__(self, subject: object, context: Context, steps: tuple[Callable[[], object], ...]) -> None:
+        self.subject, self.context, self.steps = subject, context, steps
 
     async def run(self, timeout: float, starter: Starter) -> list[BaseException]:
         """Run every step, each for at most `timeout` seconds, and return what failed."""
@@ -34,7 +39,7 @@ class Finaliser:
         for step in self.steps:
             try:
                 result = self.context.run(step)
-                if inspect.isawaitable(result):
+                if isinstance(result, CoroutineType) or inspect.isawaitable(result):
                     await within(result, self.context, timeout, starter)
             except BaseException as error:  # noqa: BLE001 - collected, so that the other steps run
                 failures.append(self._named(error, step))
@@ -99,14 +104,6 @@ def report(failures: Iterable[BaseException]) -> None:
         logger.error("a bean could not be destroyed", exc_info=failure)
 
 
-@dataclass(slots=True)
-class _Outcome:
-    """What came of something that was awaited."""
-
-    over: bool = False
-    error: BaseException | None = None
-
-
 async def within(
     result: Awaitable[object], context: Context, timeout: float, starter: Starter | None = None
 ) -> None:
@@ -115,23 +112,22 @@ async def within(
     Raises:
         TimeoutError: It took longer than `timeout` seconds.
     """
-    outcome = _Outcome()
-    task = (starter or Starter()).begin(_awaited(result, outcome), "finaliser", context)
+    errors: list[BaseException] = []
+    task = (starter or Starter()).begin(_awaited(result, errors), "finaliser", context)
     if task is not None and not await settle(task, timeout):
         task.cancel()
         if not await settle(task, GRACE):
             task.add_done_callback(_forget)
         raise TimeoutError(f"not done after {timeout:g} seconds")
-    if outcome.error is not None:
-        raise outcome.error
+    if errors:
+        raise errors[0]
 
 
-async def _awaited(result: Awaitable[object], outcome: _Outcome) -> None:
+async def _awaited(result: Awaitable[object], errors: list[BaseException]) -> None:
     try:
         await result
     except BaseException as error:  # noqa: BLE001 - whoever waits raises it
-        outcome.error = error
-    outcome.over = True
+        errors.append(error)
 
 
 def _forget(task: "asyncio.Task[Any]") -> None:
