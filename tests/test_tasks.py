@@ -191,6 +191,51 @@ class TestStarter:
             await asyncio.wait_for(task, 10)
         assert told == ["cancelled"]
 
+    async def test_it_waits_for_what_others_wait_for(self):
+        """A future that several wait for wakes all of them, whoever comes first."""
+        starter = Starter()
+        shared = asyncio.get_running_loop().create_future()
+        got = []
+
+        async def work():
+            got.append(await shared)
+
+        tasks = [starter.begin(work(), "one"), asyncio.create_task(work()), starter.begin(work(), "other")]
+        await asyncio.sleep(0)
+        tasks.append(starter.begin(work(), "late"))
+        shared.set_result("it")
+        tasks.append(starter.begin(work(), "too late"))
+        await asyncio.wait_for(asyncio.gather(*tasks[:-1]), 10)
+        assert tasks[-1] is None
+        assert got == ["it"] * 5
+
+    async def test_its_cancellation_waits_for_what_it_waits_for(self):
+        """As with any task: a task that the work awaits is cancelled first, and ends before the work does."""
+        told = []
+
+        async def inner():
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await asyncio.sleep(0)
+                told.append("inner")
+                raise
+
+        async def work():
+            try:
+                await other
+            except asyncio.CancelledError:
+                told.append("work")
+                raise
+
+        other = asyncio.create_task(inner())
+        await asyncio.sleep(0)
+        task = Starter().begin(work(), "cancelled")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 10)
+        assert told == ["inner", "work"]
+
     async def test_what_the_first_step_raises_is_raised(self):
         """A later step's error is the task's."""
 
@@ -212,9 +257,9 @@ class TestStarter:
         tasks = []
 
         async def inner(turns):
-            tasks.append(asyncio.current_task())
             for _ in range(turns):
                 await asyncio.sleep(0)
+            tasks.append(asyncio.current_task())
 
         async def outer():
             me = asyncio.current_task()
@@ -228,7 +273,8 @@ class TestStarter:
         task = starter.begin(outer(), "outer")
         assert asyncio.current_task() is caller
         await asyncio.wait_for(task, 10)
-        assert len({*tasks, caller}) == 4
+        assert len({*tasks[1:], caller}) == 3
+        assert tasks[0] not in (task, caller)
 
     def test_a_starter_serves_one_loop_after_another(self):
         """What it keeps at hand is of no use to another loop, and harms nobody."""

@@ -5,7 +5,6 @@ import sys
 from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
 from collections.abc import Collection, Coroutine, Generator
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 __all__ = ["Starter", "settle", "settle_all", "start", "was_cancelled"]
@@ -87,13 +86,13 @@ class _Spare:
     Nobody sees it before that, and it goes with its last reference.
     """
 
+    __slots__ = ("_go", "_rest", "loop", "task")
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._go: asyncio.Future[None] = loop.create_future()
-        self._first: object = None
-        self._context = Context()
-        self._work: Coroutine[Any, Any, None] | None = None
-        self.task = asyncio.Task(self._run(), loop=loop)
+        self._rest = _Rest(self._go)
+        self.task = asyncio.Task(self._rest, loop=loop)
         _unregister_task(self.task)
         self.task._log_destroy_pending = False  # type: ignore[attr-defined]  # as asyncio does with its own
 
@@ -104,14 +103,14 @@ class _Spare:
             _leave_task(self.loop, caller)
         _enter_task(self.loop, self.task)
         try:
-            self._first = context.run(work.send, None)
+            awaited = context.run(work.send, None)
         except StopIteration:
             return False
         finally:
             _leave_task(self.loop, self.task)
             if caller is not None:
                 _enter_task(self.loop, caller)
-        self._work, self._context = work, context
+        self._rest.take(work, context, awaited)
         return True
 
     def adopt(self, name: str) -> None:
@@ -121,43 +120,54 @@ class _Spare:
         self.task._log_destroy_pending = True  # type: ignore[attr-defined]
         self._go.set_result(None)
 
-    async def _run(self) -> None:
-        cancelled: BaseException | None = None
-        try:
-            await self._go
-        except asyncio.CancelledError as error:
-            if self._work is None:
-                raise
-            cancelled = error
-        await _Rest(self._work, self._context, self._first, cancelled)
 
+class _Rest(Coroutine[Any, Any, None]):
+    """What is left of some work after its first step, as the coroutine of a task that had none before."""
 
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    """What is left of some work after its first step."""
+    __slots__ = ("_awaited", "_begun", "_context", "_work")
 
-    work: Coroutine[Any, Any, None] | None
-    context: Context
-    first: object
-    cancelled: BaseException | None
+    def __init__(self, go: "asyncio.Future[None]") -> None:
+        self._begun = iter(go.__await__())
+        self._work: Coroutine[Any, Any, None] | None = None
+        self._context = Context()
+        self._awaited: Any = None  # what the first step waits for, until the task does
+
+    def take(self, work: Coroutine[Any, Any, None], context: Context, awaited: Any) -> None:
+        """Have the work that has begun."""
+        self._work, self._context, self._awaited = work, context, awaited
+        if awaited is not None:
+            awaited._asyncio_future_blocking = False  # others may come to wait for it before our task does
+
+    def send(self, value: Any) -> Any:
+        """Go on with the work."""
+        if self._work is None:
+            return next(self._begun)
+        if self._awaited is not None and not self._awaited.done():
+            return self._waiting()
+        self._awaited = None
+        return self._context.run(self._work.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Let the work have a cancellation, by way of what it waits for, as a task does."""
+        if self._work is None:
+            raise error[0]
+        if self._awaited is not None and self._awaited.cancel():
+            return self._waiting()
+        self._awaited = None
+        return self._context.run(self._work.throw, *error)
+
+    def _waiting(self) -> Any:
+        awaited, self._awaited = self._awaited, None
+        awaited._asyncio_future_blocking = True
+        return awaited
+
+    def close(self) -> None:
+        """Give the work up."""
+        if self._work is not None:
+            self._work.close()
 
     def __await__(self) -> Generator[Any, Any, None]:
-        work, waits, error = self.work, self.first, self.cancelled
-        assert work is not None
-        while True:
-            value = None
-            if error is None:
-                try:
-                    value = yield waits
-                except BaseException as thrown:  # noqa: BLE001 - the work's to deal with
-                    error = thrown
-            try:
-                if error is None:
-                    waits = self.context.run(work.send, value)
-                else:
-                    waits, error = self.context.run(work.throw, error), None
-            except StopIteration:
-                return
+        raise RuntimeError("only its task waits for it")
 
 
 async def settle(task: "asyncio.Future[Any]", timeout: float) -> bool:
