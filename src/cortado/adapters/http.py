@@ -11,7 +11,7 @@ from starlette.routing import Route
 from cortado.adapters.errors import ErrorResponder
 from cortado.binding.call import Call
 from cortado.binding.plan import Arguments
-from cortado.container import NOT_READY, BeanScope, Container, ScopeCloseError
+from cortado.container import NOT_READY, BeanScope, Container, ScopeClosedError, ScopeCloseError
 from cortado.container import Scope as BeanLife
 from cortado.head import Head
 from cortado.routing.definitions import RouteDefinition
@@ -84,14 +84,23 @@ class HttpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; where beans live as long as a request, within a scope of their own."""
-        exchange = _Exchange(scope, receive, send, self._settings)
+        exchange = _Exchange(scope, receive, send, self._settings, self._container)
         if not self._scoped:
             await self._serve(exchange, scope, send)
             return
-        beans = _RequestScope(self._container, exchange)
+        active = self._container.lifetime.active
+        token = active.set(exchange)
         try:
-            async with beans:
-                await self._serve(exchange, scope, send)
+            await self._serve(exchange, scope, send)
+        finally:
+            active.reset(token)
+            beans = exchange.close()
+            if beans is not None and not beans.leave():
+                await self._end(beans, scope)
+
+    async def _end(self, beans: BeanScope, scope: Scope) -> None:
+        try:
+            await beans.aclose()
         except ScopeCloseError as exc:
             self._errors.report(
                 exc, scope=scope, doing=f"the end of {scope['method']} {self.definition.path}"
@@ -177,10 +186,26 @@ class _RequestScope(BeanScope):
 class _Exchange:
     """One request and its response, under way."""
 
-    __slots__ = ("_body", "_receive", "_request", "_send", "_settings", "scope", "started")
+    __slots__ = (
+        "_body",
+        "_container",
+        "_receive",
+        "_request",
+        "_send",
+        "_settings",
+        "beans",
+        "over",
+        "scope",
+        "started",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: HttpSettings) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, settings: HttpSettings, container: Container
+    ) -> None:
         self.scope, self._receive, self._send, self._settings = scope, receive, send, settings
+        self._container = container
+        self.beans: BeanScope | None = None
+        self.over = False
         self._body: RequestBody | None = None
         self._request: Request | None = None
         self.started = False
@@ -191,6 +216,26 @@ class _Exchange:
         if self._body is None:
             self._body = RequestBody(self.scope, self._receive, self._settings)
         return self._body
+
+    def opened(self) -> BeanScope:
+        """Return the beans of this request, whose scope opens for whoever asks first.
+
+        Raises:
+            ScopeClosedError: The request is over.
+        """
+        if self.beans is None:
+            with self._container.lifetime.shared.lock:  # a handler's thread may ask, too
+                if self.over:
+                    raise ScopeClosedError(BeanLife.REQUEST)
+                if self.beans is None:
+                    self.beans = _RequestScope(self._container, self)
+        return self.beans
+
+    def close(self) -> BeanScope | None:
+        """Open no scope any more, and return the one that was opened, which is to be ended."""
+        self.over = True
+        beans, self.beans = self.beans, None  # the two would keep each other alive
+        return beans
 
     @property
     def request(self) -> Request:

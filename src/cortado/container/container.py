@@ -408,8 +408,9 @@ class Container:
     @property
     def active_scope(self) -> BeanScope | None:
         """The scope of this container around the running code."""
-        active = self.lifetime.active.get()
-        return active if isinstance(active, BeanScope) else None
+        around = self.lifetime.active.get()
+        found = None if around is None else around.opened()
+        return found if isinstance(found, BeanScope) else None
 
     def lives_in(self, scope: Scope | str) -> bool:
         """Whether any bean lives in a scope, or in one within it; before the start too."""
@@ -638,10 +639,10 @@ class Container:
         """Return where to ask for an instance: in the active scope, unless the bean needs none."""
         if recipe.home is Scope.SINGLETON:
             return self.lifetime
-        active = self.lifetime.active.get()
-        if active is None:
+        around = self.lifetime.active.get()
+        if around is None:
             raise NoActiveScopeError(recipe.definition.name, str(recipe.definition), recipe.home)
-        return active
+        return around.opened()
 
     def _provide(self, bean: Bean) -> object:
         """Serve dependency-injector, which takes a coroutine where a bean has to be awaited.
@@ -695,7 +696,7 @@ class Container:
     async def _listening(self, name: str) -> object:
         """Return the bean of a listener, or `NOT_READY` where it lives in a scope that isn't active."""
         recipe = self.recipe_of(self.find(name))
-        around: Lifetime | None = self.lifetime.active.get() or self.lifetime
+        around: Lifetime | None = self.active_scope or self.lifetime
         while around is not None and around.kind != recipe.home:
             around = around.parent
         return NOT_READY if around is None else await around.aresolve(recipe)
@@ -766,10 +767,14 @@ class BeanResolver:
             BeanCreationError: It can't be created.
             ContextClosedError: The container isn't running.
         """
-        recipe = self._bean.recipe
-        if recipe is not None and not recipe.outside and (instance := recipe.instance) is not NOT_READY:
-            return instance
-        return self._container._get_if_ready(self._bean)
+        recipe, container = self._bean.recipe, self._container
+        if recipe is None or recipe.outside:
+            return container._get_if_ready(self._bean)
+        if recipe.instance is not NOT_READY:
+            return recipe.instance
+        lifetime = container._lifetime_for(recipe)
+        instance = lifetime.at_once(recipe)
+        return lifetime.resolve_if_ready(recipe) if instance is NOT_READY else instance
 
     async def get(self) -> object:
         """Return the bean, waiting for its creation if need be; raises what `Container.aget` raises."""

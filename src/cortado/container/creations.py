@@ -51,7 +51,7 @@ class SharedCreation(Creation):
     """A creation that several may wait for.
 
     Attributes:
-        context: That of the factory, and of what ends the instance.
+        context: That of the factory, and of what ends the instance; gone when it is over.
         thread: Where the factory was called.
         awaits: Whether it runs in a task.
         task: The task, once it is known.
@@ -80,6 +80,7 @@ class SharedCreation(Creation):
     def conclude(self, error: BaseException | None = None) -> None:
         """Say that it is over; nobody can begin to wait any more."""
         self.error, self.over = error, True
+        del self.context  # which holds this creation
         if self.outcome is not None:
             self.outcome.set_result(None)
 

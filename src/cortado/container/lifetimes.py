@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, Token
 from threading import get_ident
-from typing import Any
+from typing import Any, Protocol
 
 from cortado.container.compiled import Bail, CompiledPlan, plan_of
 from cortado.container.creations import (
@@ -35,7 +35,15 @@ from cortado.container.recipes import NOT_READY, Built, Given, Recipe, at_once
 from cortado.container.teardown import Finaliser, report, uninterrupted
 from cortado.tasks import Starter, settle
 
-__all__ = ["Lifetime"]
+__all__ = ["Around", "Lifetime"]
+
+
+class Around(Protocol):
+    """What is around the running code: an open scope, or what opens one for whoever asks first."""
+
+    def opened(self) -> "Lifetime":
+        """Return the scope's lifetime."""
+        ...
 
 
 class Shared:
@@ -47,8 +55,8 @@ class Shared:
         self.close_timeout = close_timeout
         self.lock = threading.Lock()
         """Guards the bookkeeping; no code of a user's runs under it."""
-        self.active: ContextVar[Lifetime | None] = ContextVar("active", default=None)
-        """The lifetime of the scope in which the running code is."""
+        self.active: ContextVar[Around | None] = ContextVar("active", default=None)
+        """The scope in which the running code is."""
         self.starter = Starter()
         """Starts the tasks."""
         self.runs: dict[Lifetime, Run] = {}
@@ -99,7 +107,7 @@ class Lifetime:
         self._finalisers: list[tuple[Recipe | None, Finaliser]] = []
         self._ending = self._gone = False
         self._ended: Future[None] | None = None  # for those who wait for the end
-        self._token: Token[Lifetime | None] | None = None
+        self._token: Token[Around | None] | None = None
         if parent is not None:
             parent._children[self] = None
             if parent.closed:  # either this sees that the end has begun, or the end sees this
@@ -116,9 +124,13 @@ class Lifetime:
         return cls(Scope.SINGLETON, None, (), Shared(close_timeout))
 
     @property
-    def active(self) -> "ContextVar[Lifetime | None]":
-        """The lifetime of the scope, of the same container, in which the running code is."""
+    def active(self) -> "ContextVar[Around | None]":
+        """The scope, of the same container, in which the running code is."""
         return self.shared.active
+
+    def opened(self) -> "Lifetime":
+        """Return this lifetime itself."""
+        return self
 
     def at_once(self, recipe: Recipe) -> object:
         """Return an instance that exists, or that its compiled plan makes now; else `NOT_READY`.

@@ -3,18 +3,33 @@
 The models, and how many routes there are, come from the benchmark's own `models` module on the path.
 """
 
+from collections.abc import AsyncIterator
+
 from models import ROUTES, Msg, Order, Repo, Service
 
 from cortado import Cortado
-from cortado.container import Container, prototype, rest_controller
+from cortado.container import Container, bean, component, configuration, request_scope, rest_controller
 from cortado.web import QueryParam, get_mapping, post_mapping, request_mapping
 from cortado.websocket import WebSocketSession, websocket_mapping
 
 
-@prototype
+@request_scope
+@component
 class Context:
     def __init__(self) -> None:
         self.one = 1
+
+
+class ClosedContext:
+    def __init__(self) -> None:
+        self.one = 1
+
+
+@configuration
+class Resources:
+    @bean(scope="request")
+    async def closed_context(self) -> AsyncIterator[ClosedContext]:
+        yield ClosedContext()
 
 
 @rest_controller
@@ -36,6 +51,10 @@ class Api:
 
     @get_mapping("/di")
     async def injected(self, context: Context) -> dict[str, int]:
+        return {"value": self._service.value(context)}
+
+    @get_mapping("/diy")
+    async def injected_and_closed(self, context: ClosedContext) -> dict[str, int]:
         return {"value": self._service.value(context)}
 
 
@@ -93,4 +112,5 @@ container = Container(Api, Sockets, *(resource(number) for number in range(ROUTE
 container.register(Repo)
 container.register(Service)
 container.register(Context)
+container.register(Resources)
 app = Cortado(container)
