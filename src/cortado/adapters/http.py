@@ -176,7 +176,7 @@ class _RequestScope(BeanScope):
     __slots__ = ("_exchange",)
 
     def __init__(self, container: Container, exchange: "_Exchange") -> None:
-        super().__init__(container, BeanLife.REQUEST, container.lifetime, ())
+        super().__init__(BeanLife.REQUEST, container.lifetime, (), container.lifetime.shared, container)
         self._exchange = exchange
 
     def given_here(self, wanted: type) -> object:

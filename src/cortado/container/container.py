@@ -403,7 +403,7 @@ class Container:
         word = self._scopes.opening(kind, outer.kind)
         if self._graph is None:
             raise ContextClosedError(f"a {word} scope can't open: the container is {self._state.value}")
-        return BeanScope(self, word, outer, given)
+        return BeanScope(word, outer, given, outer.shared, self)
 
     @property
     def active_scope(self) -> BeanScope | None:

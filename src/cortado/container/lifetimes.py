@@ -74,10 +74,12 @@ class Lifetime:
         parent: The lifetime around it; it ends before that does.
         given: The objects that it is given.
         shared: What it shares with the other lifetimes of its container.
+        beans: The container, for those that look beans up by type and name.
     """
 
     __slots__ = (
         "__weakref__",
+        "_beans",
         "_children",
         "_creations",
         "_ended",
@@ -94,12 +96,18 @@ class Lifetime:
     )
 
     def __init__(
-        self, kind: str, parent: "Lifetime | None", given: tuple[object, ...], shared: Shared
+        self,
+        kind: str,
+        parent: "Lifetime | None",
+        given: tuple[object, ...],
+        shared: Shared,
+        beans: Any = None,
     ) -> None:
         self.kind = kind
         self.parent = parent
         self.closed = False
         self.shared = shared
+        self._beans = beans
         self._given = given
         self._instances: dict[Recipe, object] = {}  # of a singleton, the recipe keeps the instance
         self._creations: dict[Recipe, SharedCreation] = {}
@@ -143,7 +151,7 @@ class Lifetime:
         instance = recipe.instance if home.parent is None else instances.get(recipe, NOT_READY)
         if instance is not NOT_READY:
             return instance
-        plan = plan_of(recipe)
+        plan: CompiledPlan = recipe.compiled or plan_of(recipe)
         if not plan.whole:
             return NOT_READY
         for one in plan.before:

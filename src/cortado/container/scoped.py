@@ -37,11 +37,9 @@ class BeanScope(Lifetime):
         closed: Whether it has ended, or is about to.
     """
 
-    __slots__ = ("_beans",)
+    __slots__ = ()
 
-    def __init__(self, beans: Beans, kind: str, parent: Lifetime, given: tuple[object, ...]) -> None:
-        super().__init__(kind, parent, given, parent.shared)
-        self._beans = beans
+    _beans: Beans
 
     async def __aenter__(self) -> Self:
         self._token = self.active.set(self)
