@@ -64,7 +64,7 @@ def test_expressions(expression, active, held):
         ("dev && test", "'&' at position 6 is out of place"),
         ("dev)", "')' at position 4 is out of place"),
         ("de,v", "',' at position 3 is out of place"),
-        (5, "must be a string"),
+        (5, "takes a string in parentheses, not 5"),
     ],
 )
 def test_unreadable_expression(expression, said):

@@ -11,18 +11,30 @@ from cortado.container import (
     Stereotype,
     bean,
     component,
+    conditional,
+    conditional_on_bean,
+    conditional_on_class,
+    conditional_on_missing_bean,
+    conditional_on_property,
     configuration,
+    configuration_properties,
     controller,
     controller_advice,
+    depends_on,
     fallback,
     lazy,
     order,
+    post_construct,
+    pre_destroy,
     primary,
+    profile,
     prototype,
     repository,
+    request_scope,
     rest_controller,
     scope,
     service,
+    session_scope,
 )
 from cortado.exceptions import ConfigurationError
 
@@ -123,6 +135,92 @@ def test_wrong_targets():
         service("/path")
     with pytest.raises(ConfigurationError, match="@bean decorates a method"):
         bean(int)
+
+
+def decorated(decorator):
+    @decorator
+    class Thing: ...
+
+    return Thing
+
+
+@pytest.mark.parametrize(
+    ("decorator", "text"),
+    [
+        (scope, 'write @scope("session")'),
+        (order, "write @order(1)"),
+        (lazy, "write @lazy(False)"),
+        (profile, 'write @profile("dev & !cloud")'),
+        (depends_on, 'write @depends_on("database")'),
+        (conditional, "write @conditional(is_linux)"),
+        (conditional_on_property, "write @conditional_on_property('chat')"),
+        (conditional_on_class, 'write @conditional_on_class("redis.asyncio.Redis")'),
+        (configuration_properties, "write @configuration_properties('chat')"),
+        (post_construct, "write it above a def with self"),
+    ],
+)
+def test_missing_parentheses(decorator, text):
+    """A decorator that needs an argument, written without one, says how it is written."""
+    with pytest.raises(ConfigurationError) as raised:
+        decorated(decorator)
+
+    assert text in str(raised.value)
+    assert "Thing" in str(raised.value)
+
+
+@pytest.mark.parametrize("decorator", [conditional_on_bean, conditional_on_missing_bean])
+def test_class_taken_for_an_argument(decorator):
+    """A decorator whose argument may be a class is still found out when it is written without one."""
+    taken = decorated(decorator)
+
+    with pytest.raises(ConfigurationError, match=rf"write @{decorator.__name__}\(\w*\) below it"):
+        service(taken)
+    with pytest.raises(ConfigurationError, match="which decorates nothing yet"):
+        Container(taken)
+
+
+@pytest.mark.parametrize("decorator", [depends_on, conditional_on_class])
+def test_empty_parentheses(decorator):
+    """A decorator that needs names says so where there are none."""
+    with pytest.raises(ConfigurationError, match=rf"@{decorator.__name__} takes"):
+        decorator()
+
+
+@pytest.mark.parametrize("decorator", [primary, fallback, prototype, session_scope, request_scope])
+def test_needless_parentheses(decorator):
+    """A decorator without options works with empty parentheses, too."""
+    (bare,) = Container(decorated(decorator)).definitions()
+    (called,) = Container(decorated(decorator())).definitions()
+
+    assert (bare.primary, bare.fallback, bare.scope) == (called.primary, called.fallback, called.scope)
+    assert (bare.primary, bare.fallback, bare.scope) != (False, False, Scope.SINGLETON)
+
+
+async def test_hooks_with_parentheses():
+    """So do the hooks."""
+
+    @component
+    class Thing:
+        state = "new"
+
+        @post_construct()
+        def open(self) -> None:
+            self.state = "open"
+
+        @pre_destroy()
+        def close(self) -> None:
+            self.state = "closed"
+
+    async with Container(Thing) as container:
+        thing = container.get(Thing)
+        assert thing.state == "open"
+    assert thing.state == "closed"
+
+
+def test_marker_on_something_else():
+    """A decorator that says something about a bean doesn't take a string for one."""
+    with pytest.raises(ConfigurationError, match="@primary decorates a class or a @bean method, not 'disk'"):
+        primary("disk")
 
 
 def test_scope_decorator():

@@ -20,6 +20,7 @@ __all__ = [
     "Hook",
     "HookKind",
     "Mark",
+    "Marker",
     "bean",
     "component",
     "conditional",
@@ -157,7 +158,11 @@ class StereotypeDecorator:
             if not isinstance(cls, type):
                 raise ConfigurationError(
                     f"@{self._stereotype.value} decorates a class, not {cls!r}; "
-                    "write a bean's name as name=..., and a path as @request_mapping(...) below it"
+                    + (
+                        f"write {cls.example} below it"
+                        if isinstance(cls, Marker)
+                        else "write a bean's name as name=..., and a path as @request_mapping(...) below it"
+                    )
                 )
             attach(cls, Mark(read, self._stereotype, enclosing_names(cls)))
             return cls
@@ -224,7 +229,10 @@ def bean(
 
     def decorate(function: Target) -> Target:
         if isinstance(function, type) or not hasattr(function, "__code__"):
-            raise ConfigurationError(f"@bean decorates a method of a @configuration class, not {function!r}")
+            raise ConfigurationError(
+                f"@bean decorates a method of a @configuration class, not {function!r}; "
+                "write a bean's name as name=..., and the method as a plain one with self"
+            )
         attach(function, BeanMark())
         attach(function, Mark(read, names=enclosing_names(function)))
         return function
@@ -232,70 +240,101 @@ def bean(
     return decorate if function is None else decorate(function)
 
 
-def primary(target: Target) -> Target:
-    """Prefer this bean where several fit."""
-    return _mark(target, Options(primary=True))
+class Marker:
+    """Says something about a bean, on its class or `@bean` method; bare, or with empty parentheses.
+
+    Args:
+        example: The decorator as it is written, for messages.
+        options: What it says.
+        meaning: Its docstring.
+    """
+
+    def __init__(self, example: str, options: Options, meaning: str | None = None) -> None:
+        self.example = example
+        self._options = options
+        self.__doc__ = meaning
+
+    @overload
+    def __call__(self, target: Target, /) -> Target: ...
+
+    @overload
+    def __call__(self, /) -> "Marker": ...
+
+    def __call__(self, target: Callable[..., Any] | None = None, /) -> Callable[..., Any]:
+        if target is None:
+            return self
+        if not isinstance(target, type) and not hasattr(target, "__code__"):
+            raise ConfigurationError(
+                f"{self.example} decorates a class or a @bean method, not {target!r}; "
+                "write it right above the class, or above the def"
+            )
+        attach(target, Mark(self._options))
+        return target
+
+    def __repr__(self) -> str:
+        return f"<{self.example}, which decorates nothing yet>"
 
 
-def fallback(target: Target) -> Target:
-    """Pass this bean over where another one fits."""
-    return _mark(target, Options(fallback=True))
+primary = Marker("@primary", Options(primary=True), "Prefer this bean where several fit.")
+fallback = Marker("@fallback", Options(fallback=True), "Pass this bean over where another one fits.")
+session_scope = Marker(
+    "@session_scope",
+    Options(scope=Scope.SESSION),
+    "Keep one instance for each WebSocket connection.",
+)
+request_scope = Marker(
+    "@request_scope",
+    Options(scope=Scope.REQUEST),
+    "Keep one instance for each HTTP request, and one for each message of a connection.",
+)
+prototype = Marker(
+    "@prototype",
+    Options(scope=Scope.PROTOTYPE),
+    "Create a new instance at each request for the bean; its `pre_destroy` is never called.",
+)
 
 
-def _check_argument(name: str, value: object, kind: type, example: str) -> None:
-    if not isinstance(value, kind):
-        raise ConfigurationError(f"@{name} takes {kind.__name__}, not {value!r}; write {example}")
-
-
-def order(value: int) -> Callable[[Target], Target]:
+def order(value: int) -> Marker:
     """Set the place in injected lists; lower is earlier."""
-    _check_argument("order", value, int, "@order(1)")
-    return _marker(Options(order=value))
+    _check_argument("order", value, int, example := "@order(1)")
+    return Marker(example, Options(order=value))
 
 
-def lazy(value: bool) -> Callable[[Target], Target]:
+def lazy(value: bool) -> Marker:
     """Say when the bean is created: `@lazy(False)` at start, else at first use."""
-    _check_argument("lazy", value, bool, "@lazy(False)")
-    return _marker(Options(lazy=value))
+    _check_argument("lazy", value, bool, example := "@lazy(False)")
+    return Marker(example, Options(lazy=value))
 
 
-def scope(value: Scope | str) -> Callable[[Target], Target]:
+def scope(value: Scope | str) -> Marker:
     """Set how long an instance lives."""
-    return _marker(Options(scope=_scope(value)))
+    _check_argument("scope", value, str, example := '@scope("session")')
+    return Marker(example, Options(scope=_scope(value)))
 
 
-def session_scope(target: Target) -> Target:
-    """Keep one instance for each WebSocket connection."""
-    return _mark(target, Options(scope=Scope.SESSION))
-
-
-def request_scope(target: Target) -> Target:
-    """Keep one instance for each HTTP request, and one for each message of a connection."""
-    return _mark(target, Options(scope=Scope.REQUEST))
-
-
-def prototype(target: Target) -> Target:
-    """Create a new instance at each request for the bean; its `pre_destroy` is never called."""
-    return _mark(target, Options(scope=Scope.PROTOTYPE))
-
-
-def depends_on(*names: str) -> Callable[[Target], Target]:
+def depends_on(*names: str) -> Marker:
     """Name beans that must be created before this one, and destroyed after it, though they aren't injected."""
-    return _marker(Options(depends_on=_words("depends_on", names)))
+    example = '@depends_on("database")'
+    if not names:
+        raise ConfigurationError(f"@depends_on takes names of beans; write {example}")
+    for name in names:
+        _check_argument("depends_on", name, str, example)
+    return Marker(example, Options(depends_on=_words("depends_on", names)))
 
 
-def profile(expression: str) -> Callable[[Target], Target]:
+def profile(expression: str) -> Marker:
     """Say in which profiles the bean exists: `@profile("dev & !cloud | test")`.
 
     `!` binds closest, then `&`, then `|`; parentheses group. Without active profiles, "default" is the active one.
     On a `@configuration` it holds for its `@bean` methods too. Several add up: all must hold.
     """
-    return _conditional(_on_profile(expression))
+    _check_argument("profile", expression, str, example := '@profile("dev & !cloud")')
+    return _conditional(example, _on_profile(expression))
 
 
 def conditional_on_property(
     name: str, having_value: str | None = None, *, match_if_missing: bool = False
-) -> Callable[[Target], Target]:
+) -> Marker:
     """Let the bean exist where a property is set, and isn't false.
 
     Args:
@@ -308,96 +347,125 @@ def conditional_on_property(
         raise ConfigurationError(
             f"having_value of property {name!r} must be a non-empty string, not {having_value!r}"
         )
-    return _conditional(OnProperty(name, having_value, match_if_missing))
+    return _conditional(
+        '@conditional_on_property("chat.store")', OnProperty(name, having_value, match_if_missing)
+    )
 
 
-def conditional_on_bean(bean: Any) -> Callable[[Target], Target]:
+def conditional_on_bean(bean: Any) -> Marker:
     """Let the bean exist where another one of a type, or of a name, does."""
-    return _conditional(BeanCondition(_type_or_name(bean, "conditional_on_bean"), present=True))
+    wanted = _type_or_name(bean, "conditional_on_bean")
+    return _conditional("@conditional_on_bean(Store)", BeanCondition(wanted, present=True))
 
 
-def conditional_on_missing_bean(bean: Any = None) -> Callable[[Target], Target]:
+def conditional_on_missing_bean(bean: Any = None) -> Marker:
     """Let the bean exist where no other one of a type, or of a name, does; by default, of its own type.
 
     The other bean wins wherever it is registered. A bean that a `@configuration` makes is no other to it.
     """
-    return _conditional(BeanCondition(_type_or_name(bean, "conditional_on_missing_bean"), present=False))
+    wanted = _type_or_name(bean, "conditional_on_missing_bean")
+    return _conditional("@conditional_on_missing_bean()", BeanCondition(wanted, present=False))
 
 
-def conditional_on_class(*names: str) -> Callable[[Target], Target]:
+def conditional_on_class(*names: str) -> Marker:
     """Let the bean exist where all these classes or modules can be imported: `"redis.asyncio.Redis"`."""
+    example = '@conditional_on_class("redis.asyncio.Redis")'
+    if not names:
+        raise ConfigurationError(f"@conditional_on_class takes dotted names; write {example}")
     for name in names:
         if not _is_word(name) or not all(part.isidentifier() for part in name.split(".")):
             raise ConfigurationError(
-                f"conditional_on_class takes dotted names, such as 'redis.asyncio.Redis', not {name!r}"
+                f"@conditional_on_class takes dotted names, not {name!r}; write {example}"
             )
-    return _conditional(*(OnClass(name) for name in names))
+    return _conditional(example, *(OnClass(name) for name in names))
 
 
-def conditional(function: Callable[[], object]) -> Callable[[Target], Target]:
+def conditional(function: Callable[[], object]) -> Marker:
     """Let the bean exist where a function, called without arguments when the beans are chosen, returns true."""
     given: object = function
     if not callable(given) or isinstance(given, type) or inspect.iscoroutinefunction(given):
-        raise ConfigurationError(f"conditional takes a plain function without parameters, not {given!r}")
+        raise ConfigurationError(
+            f"@conditional takes a plain function without parameters, not {given!r}; write @conditional(is_linux)"
+        )
     location = f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
-    return _conditional(OnCall(function, location))
+    return _conditional("@conditional(is_linux)", OnCall(function, location))
 
 
-def post_construct(method: Target) -> Target:
+class HookDecorator:
+    """Has a method called at a turn of its bean's life; bare, or with empty parentheses."""
+
+    def __init__(self, kind: HookKind, meaning: str) -> None:
+        self._kind = kind
+        self.__doc__ = meaning
+
+    @overload
+    def __call__(self, method: Target, /) -> Target: ...
+
+    @overload
+    def __call__(self, /) -> "HookDecorator": ...
+
+    def __call__(self, method: Callable[..., Any] | None = None, /) -> Callable[..., Any]:
+        if method is None:
+            return self
+        if not inspect.isfunction(method):
+            raise ConfigurationError(
+                f"{self!r} decorates a method of a bean's class, not {method!r}; write it above a def with self"
+            )
+        attach(method, Hook(self._kind))
+        return method
+
+    def __repr__(self) -> str:
+        return f"@{self._kind.value}"
+
+
+post_construct = HookDecorator(
+    HookKind.POST_CONSTRUCT,
     """Call this method, `def` or `async def`, when the bean is built and before anyone gets it.
 
     A parent's hooks run before its child's. If one fails the bean isn't created.
-    """
-    attach(method, Hook(HookKind.POST_CONSTRUCT))
-    return method
-
-
-def pre_destroy(method: Target) -> Target:
+    """,
+)
+pre_destroy = HookDecorator(
+    HookKind.PRE_DESTROY,
     """Call this method, `def` or `async def`, before the bean is given up; whoever needs the bean is gone by then.
 
     A child's hooks run before its parent's. A prototype's are never called.
-    """
-    attach(method, Hook(HookKind.PRE_DESTROY))
-    return method
+    """,
+)
 
 
 def _on_profile(expression: str) -> OnProfile:
     return OnProfile(ProfileExpression(expression))
 
 
-def _conditional(*conditions: Condition) -> Callable[[Target], Target]:
-    return _marker(Options(conditions=conditions))
+def _conditional(example: str, *conditions: Condition) -> Marker:
+    return Marker(example, Options(conditions=conditions))
+
+
+def _check_argument(name: str, value: object, kind: Any, example: str) -> None:
+    if not isinstance(value, kind):
+        takes = {int: "a number", bool: "True or False", str: "a string"}.get(kind, f"a {name}")
+        raise ConfigurationError(f"@{name} takes {takes} in parentheses, not {value!r}; write {example}")
 
 
 def _check_property(name: str, decorator: str) -> None:
     if not is_property_name(name):
         raise ConfigurationError(
-            f"{decorator} takes words joined by dots, such as 'chat.max-size', not {name!r}"
+            f"@{decorator} takes words joined by dots, not {name!r}; write @{decorator}('chat')"
         )
 
 
 def _type_or_name(given: Any, decorator: str) -> Any:
     if given == "" or (inspect.isroutine(given) and hasattr(given, "__code__")):
         raise ConfigurationError(
-            f"{decorator} takes a type or the name of a bean in parentheses, not {given!r}"
+            f"@{decorator} takes a type or the name of a bean in parentheses, not {given!r}; "
+            f"write @{decorator}(Store)"
         )
     return given
 
 
 def _is_word(given: object) -> bool:
     return isinstance(given, str) and given != ""
-
-
-def _mark(target: Target, options: Options) -> Target:
-    attach(target, Mark(options))
-    return target
-
-
-def _marker(options: Options) -> Callable[[Target], Target]:
-    def decorate(target: Target) -> Target:
-        return _mark(target, options)
-
-    return decorate
 
 
 def _scope(given: Scope | str) -> str:
