@@ -657,6 +657,21 @@ async def test_settings_of_the_users_own():
     assert reader.limits.drain_timeout == 3
 
 
+def test_container_of_another_application():
+    """Two applications can't share a container; the second one says so."""
+    container = Container()
+    Cortado(container)
+
+    with pytest.raises(ConfigurationError, match="give each Cortado a Container of its own"):
+        Cortado(container)
+
+
+def test_container_beside_other_sources():
+    """A container is the only source; the error says where the others go."""
+    with pytest.raises(ConfigurationError, match=r"container\.register\(\.\.\.\)"):
+        Cortado(Container(), SessionRegistry)
+
+
 def test_settings_of_the_container():
     """The settings of a container that is handed over are the application's; others beside them are refused."""
     container = Container(settings={"drain_timeout": 3})

@@ -30,6 +30,9 @@ __all__ = ["Cortado"]
 
 logger = logging.getLogger("cortado")
 
+SESSIONS = "cortado_sessions"
+"""The name of the bean that holds an application's sessions."""
+
 SHUTTING_DOWN = Problem(503, detail="the server is shutting down")
 
 Scope = MutableMapping[str, Any]
@@ -55,7 +58,8 @@ class Cortado:
         hard_disconnect_message: The text of a hard close that names none.
 
     Raises:
-        ConfigurationError: A setting is unknown or out of range; or settings or profiles stand beside a `Container`.
+        ConfigurationError: A setting is unknown or out of range; settings, profiles or other sources stand beside a
+            `Container`; or the `Container` belongs to another application.
         ContainerError: A source can't be registered.
     """
 
@@ -76,7 +80,7 @@ class Cortado:
         self.debug = debug
         self.sessions = SessionRegistry()
         """The live WebSocket sessions; a bean, too."""
-        self.container.register_instance(self.sessions, name="cortado_sessions")
+        self.container.register_instance(self.sessions, name=SESSIONS)
         self.container.register_given(BeanLife.SESSION, *WEBSOCKET_CONTEXT)
         self.container.register_given(BeanLife.CHILD)
         self.container.register_given(BeanLife.REQUEST, *HTTP_CONTEXT)
@@ -255,8 +259,14 @@ class Cortado:
 def _container(
     sources: tuple[Any, ...], settings: Settings | Mapping[str, Any] | None, profiles: Iterable[str]
 ) -> Container:
-    if len(sources) != 1 or not isinstance(sources[0], Container):
+    given = [one for one in sources if isinstance(one, Container)]
+    if not given:
         return Container(*sources, settings=settings, profiles=profiles)
+    if len(sources) > 1:
+        raise ConfigurationError(
+            "a Container can only be the one source; register the others with it: container.register(...), "
+            'container.scan("shop")'
+        )
     if settings is not None:
         raise ConfigurationError(
             "the container has settings of its own; give these to it: Container(settings=...)"
@@ -265,7 +275,12 @@ def _container(
         raise ConfigurationError(
             "the container has profiles of its own; give these to it: Container(profiles=...)"
         )
-    return sources[0]
+    if hasattr(given[0].di, SESSIONS):
+        raise ConfigurationError(
+            "the container belongs to another application already, which starts and stops it; "
+            "give each Cortado a Container of its own"
+        )
+    return given[0]
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
