@@ -1,6 +1,7 @@
 """Reading annotations one by one, whatever form they were written in."""
 
 import dataclasses
+import functools
 import inspect
 import sys
 import types
@@ -19,6 +20,7 @@ __all__ = [
     "Names",
     "Parameter",
     "UnresolvedName",
+    "behind",
     "constructor_parameters",
     "enclosing_names",
     "function_parameters",
@@ -56,6 +58,11 @@ class Parameter:
         return self.default is inspect.Parameter.empty
 
 
+def behind(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function or class that a `functools.partial` calls; anything else as it is."""
+    return factory.func if isinstance(factory, functools.partial) else factory
+
+
 def enclosing_names(target: Any) -> dict[str, Any]:
     """Return the types, type aliases and modules that are local to the functions now running around a definition.
 
@@ -90,11 +97,14 @@ def function_parameters(
 ) -> tuple[Parameter, ...]:
     """Return what has to be supplied to call a function; the first parameter of a method is left out.
 
+    So is what a `functools.partial` has supplied already.
+
     Raises:
         AnnotationError: A required parameter's annotation can't be read.
     """
-    parameters = list(inspect.signature(function).parameters.values())
-    return _read(parameters[method:], _function_scope(function, names, registered))
+    supplied = function.keywords if isinstance(function, functools.partial) else ()
+    parameters = [one for one in inspect.signature(function).parameters.values() if one.name not in supplied]
+    return _read(parameters[method:], _function_scope(behind(function), names, registered))
 
 
 def is_settings(given: object) -> bool:
@@ -107,12 +117,15 @@ def is_settings(given: object) -> bool:
 def return_type(
     function: Callable[..., Any], names: Mapping[str, Any], registered: Names, *, yields: bool
 ) -> Any:
-    """Return the type of what a function returns, or yields.
+    """Return the type of what a function returns, or yields; for a `partial` of a class, the class.
 
     Raises:
         AnnotationError: The annotation is missing, can't be read, or says nothing.
     """
-    scope = _function_scope(function, names, registered)
+    called = behind(function)
+    if isinstance(called, type):
+        return called
+    scope = _function_scope(called, names, registered)
     where = f"return value of {scope.owner}"
     annotation = inspect.signature(function).return_annotation
     if annotation is inspect.Signature.empty:
@@ -232,6 +245,8 @@ def _parameters(given: typing.Iterable[inspect.Parameter], scope: _Scope) -> Ite
 
 def _function_scope(function: Callable[..., Any], names: Mapping[str, Any], registered: Names) -> _Scope:
     owner = f"{function.__module__}.{function.__qualname__}"
+    if isinstance(function, type):
+        return _Scope(owner, function.__mro__, _constructor(function)[0] or function, names, registered)
     return _Scope(owner, (), function, names, registered)
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cortado.container.annotations import Names, enclosing_names, return_type
+from cortado.container.annotations import Names, behind, enclosing_names, return_type
 from cortado.container.conditions import Condition
 from cortado.container.definitions import BeanDefinition, FactoryKind, Options, Scope, Stereotype
 from cortado.container.stereotypes import BeanMark, Mark
@@ -49,20 +49,21 @@ def define_factory(
     Raises:
         AnnotationError: Its return annotation doesn't say what that is.
     """
-    mark = _merged(function)
+    plain = behind(function)
+    mark = _merged(plain)
     options = mark.options.merged(options)
-    names = {**mark.names, **enclosing_names(function)}
+    names = {**mark.names, **enclosing_names(plain)}
     kind = factory_kind(function)
     made = options.as_type
     if made is None:
         made = return_type(function, names, registered, yields=kind.yields)
     return _definition(
         options,
-        name=options.name or function.__name__,
+        name=options.name or (snake_case(plain.__name__) if isinstance(plain, type) else plain.__name__),
         type=made,
         kind=kind,
         factory=function,
-        location=location_of(function),
+        location=location_of(plain),
         stereotype=stereotype_of(made),
         names=names,
         owner=owner,
@@ -97,7 +98,7 @@ def define_given(type: type, scope: str) -> BeanDefinition:
 
 def conditions_of(function: Callable[..., Any], options: Options) -> tuple[Condition, ...]:
     """Return the conditions of what a function makes."""
-    return _merged(function).options.merged(options).conditions
+    return _merged(behind(function)).options.merged(options).conditions
 
 
 def bean_methods(cls: type) -> Iterator[Callable[..., Any]]:
