@@ -1,8 +1,11 @@
 """The container as a whole: registering, asking, starting and stopping."""
 
 import asyncio
+import dataclasses
+import functools
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import pytest
@@ -60,6 +63,52 @@ async def test_registered_by_hand():
         assert type(container.get(Number)) is Number
         assert container.get("text") == container.get(str) == "text"
         assert container.get(Greeter) is container.get("greeter")
+
+
+class Shelf:
+    def __init__(self, greeter: Greeter, height: int, *, label: str = "") -> None:
+        self.greeter, self.height, self.label = greeter, height, label
+
+
+@dataclasses.dataclass
+class Box:
+    label: str
+    greeter: "Greeter"
+
+
+async def open_shelf(height: int, greeter: Greeter, label: str = "") -> AsyncIterator[Shelf]:
+    shelf = Shelf(greeter, height, label=label)
+    yield shelf
+    shelf.label = "closed"
+
+
+async def test_partial_function():
+    """What a partial has supplied isn't injected, though there are beans of the type; the rest is."""
+    container = Container(Greeter)
+    container.register_instance("text")
+    container.register(functools.partial(open_shelf, 3, label="low"))
+    async with container:
+        shelf = await container.aget(Shelf)
+        assert container.names() == ("greeter", "str", "open_shelf")
+        assert (shelf.greeter, shelf.height, shelf.label) == (container.get(Greeter), 3, "low")
+    assert shelf.label == "closed"
+
+
+async def test_partial_class():
+    """A partial of a class is registered like the class."""
+    container = Container(functools.partial(Shelf, height=4), functools.partial(Box, "small"), Greeter)
+    async with container:
+        assert container.names() == ("shelf", "box", "greeter")
+        assert (container.get(Shelf).height, container.get(Shelf).label) == (4, "")
+        assert container.get(Box) == Box("small", container.get(Greeter))
+
+
+async def test_override_with_a_partial():
+    """A partial can stand in for a bean, too."""
+    async with Container(Greeter, functools.partial(Shelf, height=4)) as container:
+        with container.override(Shelf, functools.partial(open_shelf, 7)):
+            assert (await container.aget(Shelf)).height == 7
+        assert container.get(Shelf).height == 4
 
 
 def test_definitions_before_the_start():

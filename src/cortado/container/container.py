@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast, overload
 
-from cortado.container.annotations import enclosing_names
+from cortado.container.annotations import behind, enclosing_names
 from cortado.container.creations import within_creation
 from cortado.container.definitions import BeanDefinition, FactoryKind, Scope, Stereotype
 from cortado.container.drawing import draw
@@ -138,8 +138,9 @@ class Container:
     def register(self, source: Any, /, **options: Unpack[BeanOptions]) -> None:
         """Register a class, or a function that makes a bean of the type in its return annotation.
 
-        A class needs no stereotype. The options win over those of its decorators. Of a configuration, its `@bean`
-        methods are registered too. Registering the same class again under the same name changes nothing.
+        Either may stand in a `functools.partial`, whose own arguments aren't injected. A class needs no stereotype.
+        The options win over those of its decorators. Of a configuration, its `@bean` methods are registered too.
+        Registering the same class again under the same name changes nothing.
 
         Raises:
             ConfigurationError: The source is neither, an option is wrong, or the container is started.
@@ -151,7 +152,7 @@ class Container:
             if definition.stereotype is Stereotype.CONFIGURATION:
                 for method in bean_methods(source):
                     self._add_factory(method, {}, definition)
-        elif inspect.isroutine(source):
+        elif inspect.isroutine(behind(source)) or isinstance(behind(source), type):
             self._add_factory(source, options)
         else:
             raise ConfigurationError(
@@ -803,9 +804,8 @@ def _replacing(replaced: BeanDefinition, replacement: Any) -> BeanDefinition:
         factory = functools.partial(_same, replacement)
     if kind in (FactoryKind.CLASS, FactoryKind.INSTANCE):
         _check_stand_in(replaced, replacement)
-    location = (
-        location_of(replacement) if hasattr(replacement, "__qualname__") else location_of(type(replacement))
-    )
+    plain = behind(replacement)
+    location = location_of(plain if hasattr(plain, "__qualname__") else type(plain))
     return BeanDefinition(
         name=replaced.name,
         type=replaced.type,
@@ -815,7 +815,7 @@ def _replacing(replaced: BeanDefinition, replacement: Any) -> BeanDefinition:
         stereotype=replaced.stereotype,
         scope=replaced.scope,
         prefix=replaced.prefix,
-        names=enclosing_names(replacement) if hasattr(replacement, "__qualname__") else {},
+        names=enclosing_names(plain) if hasattr(plain, "__qualname__") else {},
     )
 
 
