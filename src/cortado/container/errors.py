@@ -10,6 +10,7 @@ __all__ = [
     "AnnotationError",
     "AsyncBeanError",
     "BeanCreationError",
+    "BeanDefinitionError",
     "CircularConditionError",
     "CircularDependencyError",
     "ConditionError",
@@ -173,6 +174,18 @@ class AnnotationError(ContainerError):
     def __init__(self, where: str, reason: str, fix: str) -> None:
         self.where = where
         super().__init__(f"{where}: {reason}\n  fix: {fix}")
+
+
+class BeanDefinitionError(ContainerError):
+    """A bean is declared in a way that can't work, whatever the other beans are.
+
+    Attributes:
+        name: The bean.
+    """
+
+    def __init__(self, name: str, described: str, reason: str, fix: str) -> None:
+        self.name = name
+        super().__init__(f"{described} {reason}\n  fix: {fix}")
 
 
 class ScanError(ContainerError):

@@ -5,9 +5,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from typing_extensions import is_protocol
+
 from cortado.container.annotations import Names, behind, enclosing_names, return_type
 from cortado.container.conditions import Condition
 from cortado.container.definitions import BeanDefinition, FactoryKind, Options, Scope, Stereotype
+from cortado.container.errors import BeanDefinitionError
 from cortado.container.stereotypes import BeanMark, Mark
 from cortado.exceptions import ConfigurationError
 from cortado.metadata import own_record, records_of
@@ -20,6 +23,7 @@ __all__ = [
     "define_given",
     "define_instance",
     "factory_kind",
+    "flaws",
     "location_of",
     "stereotype_of",
 ]
@@ -106,11 +110,40 @@ def bean_methods(cls: type) -> Iterator[Callable[..., Any]]:
     methods: dict[str, Callable[..., Any] | None] = {}
     for base in reversed(cls.__mro__):
         for name, member in vars(base).items():
-            if inspect.isfunction(member) and own_record(member, BeanMark) is not None:
+            if isinstance(member, staticmethod | classmethod) and _makes_bean(member.__func__):
+                raise ConfigurationError(
+                    f"@bean method {location_of(member)} is a {type(member).__name__}; "
+                    "write it as a plain one with self"
+                )
+            if inspect.isfunction(member) and _makes_bean(member):
                 methods[name] = member
             elif name in methods:
                 methods[name] = None
     yield from (one for one in methods.values() if one is not None)
+
+
+def flaws(definition: BeanDefinition) -> Iterator[BeanDefinitionError]:
+    """Yield what is wrong with a definition by itself."""
+    cls = behind(definition.factory)
+    if not isinstance(cls, type):
+        return
+    if _is_abstract(cls):
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+        yield BeanDefinitionError(
+            definition.name,
+            str(definition),
+            f"is {'a Protocol' if is_protocol(cls) else 'abstract'}, so it can't be created"
+            f"{'; it leaves open: ' if missing else ''}{missing}",
+            "register a class that implements it, or a function that returns one; whoever asks for it gets that",
+        )
+    lost = next((one.__name__ for one in bean_methods(cls)), None)
+    if lost is not None and definition.stereotype is not Stereotype.CONFIGURATION:
+        yield BeanDefinitionError(
+            definition.name,
+            str(definition),
+            f"has the @bean method {lost}, but is no @configuration, so it makes no beans",
+            f"decorate {cls.__qualname__} with @configuration",
+        )
 
 
 def factory_kind(factory: Callable[..., Any]) -> FactoryKind:
@@ -137,6 +170,17 @@ def snake_case(name: str) -> str:
 def stereotype_of(made: Any) -> Stereotype | None:
     """Return the stereotype that a class brings along, though its bean is made by somebody else."""
     return _merged(made).stereotype if isinstance(made, type) else None
+
+
+def _makes_bean(function: Any) -> bool:
+    return own_record(function, BeanMark) is not None
+
+
+def _is_abstract(cls: type) -> bool:
+    """Whether calling a class can only fail; one with a `__new__` may return an instance of another."""
+    if not is_protocol(cls) and not inspect.isabstract(cls):
+        return False
+    return inspect.getattr_static(cls, "__new__") is inspect.getattr_static(object, "__new__")
 
 
 def _merged(target: Any) -> Mark:
