@@ -16,7 +16,7 @@ import pydantic
 import pytest
 from pydantic import BaseModel, Field
 
-from cortado.container import AnnotationError, Container, Lazy, component
+from cortado.container import BeanDefinitionError, Container, Lazy, component
 from tests.container import parts
 from tests.container.parts import LOOSE, Carrier, Checked, Hidden, Plain, Vehicle, Wheel
 
@@ -304,6 +304,14 @@ class Speaking(Protocol):
     def speak(self) -> str: ...
 
 
+@dataclass
+class Unfinished(ABC):
+    size: int
+
+    @abstractmethod
+    def finish(self) -> None: ...
+
+
 class Speaker(Speaking):
     def speak(self) -> str:
         return "hello"
@@ -398,11 +406,14 @@ async def test_generic_base_behind_another_type():
 
 
 def test_classes_without_instances():
-    """An abstract class and a protocol are problems of the start, unless a `__new__` makes something else of them."""
+    """An abstract class and a Protocol are problems of the start, unless a `__new__` makes something else of them."""
 
     class Shape(ABC):
         @abstractmethod
         def area(self) -> int: ...
+
+        @abstractmethod
+        def edges(self) -> int: ...
 
     class Chosen(Shape):
         def __new__(cls):
@@ -412,12 +423,17 @@ def test_classes_without_instances():
         def area(self) -> int:
             return 4
 
-    abstract, protocol = Container(Shape, Speaking, Chosen).validate()
+        def edges(self) -> int:
+            return 4
 
-    assert isinstance(abstract, AnnotationError)
-    assert "Shape: is abstract: it has no area" in str(abstract)
-    assert "Speaking: is a protocol" in str(protocol)
-    assert "fix: register a class that implements it" in str(protocol)
+    abstract, protocol, part = Container(Shape, Speaking, Chosen, functools.partial(Unfinished, 3)).validate()
+
+    assert isinstance(abstract, BeanDefinitionError)
+    assert abstract.name == "shape"
+    assert "is abstract, so it can't be created; it leaves open: area, edges" in str(abstract)
+    assert "Speaking, singleton) is a Protocol, so it can't be created" in str(protocol)
+    assert "fix: register a class that implements it, or a function that returns one" in str(protocol)
+    assert "Unfinished, singleton) is abstract" in str(part)
 
 
 def test_converter_that_says_nothing():

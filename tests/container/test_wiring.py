@@ -1,5 +1,6 @@
 """Who gets which bean, and what is reported when that can't be decided."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import pytest
 
 from cortado.container import (
     AnnotationError,
+    BeanDefinitionError,
     CircularDependencyError,
     Container,
     ContainerError,
@@ -24,6 +26,7 @@ from cortado.container import (
     order,
     primary,
 )
+from cortado.exceptions import ConfigurationError
 
 
 class Store: ...
@@ -49,6 +52,49 @@ def the_problem(*sources: object) -> ContainerError:
 async def wired(cls, *sources):
     async with Container(cls, *sources) as container:
         return await container.aget(cls)
+
+
+def test_abstract_class_that_works():
+    """What can be created for all that isn't a problem; nor is a class that fills in what its parent leaves open."""
+
+    class Table(ABC):
+        @abstractmethod
+        def rows(self) -> int: ...
+
+    class Listed(dict[str, int], Table): ...
+
+    class Full(Table):
+        def rows(self) -> int:
+            return 0
+
+    assert problems_of(Listed, Full) == []
+
+
+def test_bean_methods_without_a_configuration():
+    """`@bean` methods of a class that is no configuration would make no beans, which is a problem."""
+
+    @component
+    class Storage:
+        @bean
+        def disk(self) -> Disk:
+            return Disk()
+
+    problem = the_problem(Storage)
+
+    assert isinstance(problem, BeanDefinitionError)
+    assert "has the @bean method disk, but is no @configuration" in str(problem)
+
+
+@pytest.mark.parametrize("kind", [staticmethod, classmethod])
+def test_bean_methods_of_the_class(kind):
+    """A `@bean` method needs its configuration; one that is static is refused."""
+
+    @configuration
+    class Storage:
+        disk = kind(bean(lambda: Disk()))
+
+    with pytest.raises(ConfigurationError, match=rf"is a {kind.__name__}; write it as a plain one with self"):
+        Container(Storage)
 
 
 async def test_by_type():

@@ -8,10 +8,9 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import getattr_static
 from typing import Any
 
-from typing_extensions import TypeAliasType, is_protocol
+from typing_extensions import TypeAliasType
 
 from cortado.container.errors import AnnotationError
 from cortado.container.forms import expanded, is_union, plain
@@ -82,14 +81,13 @@ def constructor_parameters(cls: type, names: Mapping[str, Any], registered: Name
     """Return what has to be supplied to create an instance of a class.
 
     Raises:
-        AnnotationError: A required parameter's annotation can't be read, or the class is abstract.
+        AnnotationError: A required parameter's annotation can't be read.
     """
-    where = f"{cls.__module__}.{cls.__qualname__}"
-    _check_concrete(cls, where)
     function, given = _constructor(cls)
     if function is None:
         return ()
-    return _read(given, _Scope(where, cls.__mro__, function, names, registered))
+    owner = f"{cls.__module__}.{cls.__qualname__}"
+    return _read(given, _Scope(owner, cls.__mro__, function, names, registered))
 
 
 def function_parameters(
@@ -255,18 +253,6 @@ def _evaluate(annotation: Any, namespace: dict[str, Any], local: dict[str, Any])
     meant = typing.get_type_hints(holder, namespace, local, include_extras=True)["it"]
     expanded(meant)  # so that an alias that can't be read is found here
     return meant
-
-
-def _check_concrete(cls: type, where: str) -> None:
-    """Raise where calling a class can only fail; one with a `__new__` may return an instance of another."""
-    if getattr_static(cls, "__new__") is not getattr_static(object, "__new__"):
-        return
-    fix = "register a class that implements it, or a function that returns such an instance"
-    if is_protocol(cls):
-        raise AnnotationError(where, "is a protocol, of which there are no instances", fix)
-    if inspect.isabstract(cls):
-        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
-        raise AnnotationError(where, f"is abstract: it has no {missing}", fix)
 
 
 def _constructor(cls: type) -> tuple[Callable[..., Any] | None, Sequence[inspect.Parameter]]:

@@ -36,7 +36,7 @@ from cortado.container.injection import (
 from cortado.container.markers import REQUIRED, Value
 from cortado.container.matching import TypeIndex, supertypes
 from cortado.container.plans import Argument, Plan
-from cortado.container.registration import define_given, stereotype_of
+from cortado.container.registration import define_given, flaws, stereotype_of
 from cortado.container.scopes import Scopes, mismatches, reaches
 from cortado.container.selection import settings_class
 from cortado.container.values import Properties, type_name
@@ -129,12 +129,12 @@ class Wiring:
 
         With `assuming`, what is no bean but may be given to the bean's scope when that opens is taken to be.
         """
-        problems: list[ContainerError] = []
+        problems: list[ContainerError] = [*flaws(definition)]
         arguments: list[Argument] = []
         try:
             parameters = self._parameters(definition)
         except AnnotationError as error:
-            return Plan(definition), [error]
+            return Plan(definition), [*problems, error]
         for parameter in parameters:
             try:
                 argument = self._argument(definition, parameter, assuming)
