@@ -176,6 +176,8 @@ def test_failing_conditions(monkeypatch):
     assert isinstance(first, ConditionError)
     assert "broken failed: LookupError: no idea" in str(first)
     assert isinstance(first.__cause__, LookupError)
+    assert first.required_by.startswith("a (")
+    assert f"required by: {first.required_by}" in str(first)
     assert "the import of 'broken_module.Thing' failed" in str(second)
 
 

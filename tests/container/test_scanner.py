@@ -72,14 +72,19 @@ def test_broken_module(package, text):
         container.scan("shop")
 
     assert failed.value.module == "shop.broken"
+    assert "fix: mend the module, or leave it out: container.scan(..., exclude=['shop.broken'])" in str(
+        failed.value
+    )
     assert failed.value.__cause__ is not None
     assert container.names() == ()
 
 
 def test_unknown_package():
     """So is a package that doesn't exist."""
-    with pytest.raises(ScanError, match="no_such_shop"):
-        Container("no_such_shop")
+    with pytest.raises(ScanError, match="no_such_shop") as failed:
+        Container("no_such_shop.cart")
+
+    assert "fix: correct the name, or start Python where the package can be imported" in str(failed.value)
 
 
 def test_exclude(package):

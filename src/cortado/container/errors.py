@@ -120,12 +120,21 @@ class ConditionError(ContainerError):
 
     Attributes:
         condition: The condition, in words.
+        required_by: The bean that has the condition, or None while that isn't known.
     """
 
-    def __init__(self, condition: str, cause: Exception) -> None:
-        self.condition = condition
-        super().__init__(f"{condition} failed: {type(cause).__name__}: {cause}")
+    def __init__(self, condition: str, cause: Exception, *, required_by: str | None = None) -> None:
+        self.condition, self.required_by = condition, required_by
+        self._failure = cause
+        asked = () if required_by is None else (f"required by: {required_by}",)
+        first = f"{condition} failed: {type(cause).__name__}: {cause}"
+        fix = "fix: mend what raises; a condition only says yes or no"
+        super().__init__("\n  ".join((first, *asked, fix)))
         self.__cause__ = cause
+
+    def of(self, bean: str) -> Self:
+        """Return the same failure with the bean that has the condition."""
+        return type(self)(self.condition, self._failure, required_by=bean)
 
 
 class PropertyError(ContainerError):
@@ -197,7 +206,9 @@ class ScanError(ContainerError):
 
     def __init__(self, module: str, cause: BaseException) -> None:
         self.module = module
-        super().__init__(f"module {module!r} can't be scanned: {type(cause).__name__}: {cause}")
+        super().__init__(
+            f"module {module!r} can't be scanned: {type(cause).__name__}: {cause}\n  fix: {_scan_cure(module, cause)}"
+        )
 
 
 class AsyncBeanError(ContainerError):
@@ -348,3 +359,10 @@ class OverrideTypeError(ContainerError):
         super().__init__(
             f"bean {name!r} is a {wanted}; {given} can't replace it\n  fix: derive it from {wanted}"
         )
+
+
+def _scan_cure(module: str, cause: BaseException) -> str:
+    missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+    if missing is not None and f"{module}.".startswith(f"{missing}."):
+        return "correct the name, or start Python where the package can be imported"
+    return f"mend the module, or leave it out: container.scan(..., exclude=[{module!r}])"

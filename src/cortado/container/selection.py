@@ -75,7 +75,7 @@ def select(definitions: Iterable[BeanDefinition], facts: Facts) -> Selection:
         try:
             reason = first_refusal(one.conditions, facts)
         except ConditionError as error:
-            problems.append(error)
+            problems.append(error.of(str(one)))
             reason = "a condition that can't be judged"
         if owner is not None and owner in excluded:
             reason = _inherited(excluded[owner], owner)
