@@ -227,14 +227,21 @@ async def test_asking_for_what_cannot_be_hashed():
 
 
 async def test_before_the_start():
-    """A bean can't be had before the start; the error says so."""
+    """A bean can't be had before the start or after the end; the error says so, and what to do."""
     container = Container(Greeter)
     resolver = container.resolver(Greeter)
 
-    with pytest.raises(ContextClosedError, match=r"await container\.start\(\)"):
+    with pytest.raises(ContextClosedError, match=r"await container\.start\(\) first"):
         container.get(Greeter)
     with pytest.raises(ContextClosedError):
         resolver.get_if_ready()
+    async with container:
+        container.get(Greeter)
+    with pytest.raises(
+        ContextClosedError, match="'greeter' can't be had: the container is stopped\n  fix:"
+    ) as closed:
+        container.get(Greeter)
+    assert (closed.value.name, closed.value.state) == ("greeter", "stopped")
 
 
 async def test_nothing_is_created_before_use():

@@ -347,7 +347,7 @@ class Container:
         """
         if self._state not in (State.STARTING, State.RUNNING, State.CLOSING):
             what = f"an event of type {name_of(type(event))}"
-            raise ContextClosedError(f"{what} can't be published: the container is {self._state.value}")
+            raise ContextClosedError(f"{what} can't be published", self._state.value)
         for listener in self._listeners.to(event):
             await listener.tell(event, self._listening)
 
@@ -403,7 +403,7 @@ class Container:
             outer = parent
         word = self._scopes.opening(kind, outer.kind)
         if self._graph is None:
-            raise ContextClosedError(f"a {word} scope can't open: the container is {self._state.value}")
+            raise ContextClosedError(f"a {word} scope can't open", self._state.value)
         return BeanScope(word, outer, given, outer.shared, self)
 
     @property
@@ -616,10 +616,8 @@ class Container:
             ContextClosedError: The container isn't running.
         """
         if bean.recipe is None:
-            cure = "; await container.start() first" if self._state is State.NEW else ""
-            raise ContextClosedError(
-                f"bean {bean.definition.name!r} can't be had: the container is {self._state.value}{cure}"
-            )
+            name = bean.definition.name
+            raise ContextClosedError(f"bean {name!r} can't be had", self._state.value, name=name)
         if bean.recipe.outside and bean.recipe.stale:
             self._rebind()
         return bean.recipe

@@ -251,7 +251,21 @@ class BeanCreationError(ContainerError):
 
 
 class ContextClosedError(ContainerError):
-    """The container isn't running: not started yet, stopping, or stopped."""
+    """The container isn't running: not started yet, stopping, or stopped.
+
+    Attributes:
+        state: What the container is, in words.
+        name: The bean that was asked for, or None where it was something else, or several.
+    """
+
+    def __init__(self, refused: str, state: str, *, name: str | None = None) -> None:
+        self.state, self.name = state, name
+        fix = (
+            "await container.start() first, or use `async with container`"
+            if state == "not started"
+            else "ask before the stop; a container that is started again makes new beans"
+        )
+        super().__init__(f"{refused}: the container is {state}\n  fix: {fix}")
 
 
 class ScopeMismatchError(ContainerError):

@@ -334,7 +334,7 @@ class Lifetime:
 
     def _over(self) -> ContainerError:
         if self.parent is None:
-            return ContextClosedError("the container is stopped or stopping, so it has no beans to give")
+            return ContextClosedError("no bean can be had", "stopped or stopping")
         return ScopeClosedError(self.kind)
 
     def _missing(self, recipe: Recipe) -> list[Recipe]:
