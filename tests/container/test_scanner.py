@@ -1,11 +1,12 @@
 """Scanning packages."""
 
+import asyncio
 import sys
 import textwrap
 
 import pytest
 
-from cortado.container import Container, ScanError
+from cortado.container import Container, ScanError, StartupError
 
 BEAN = """
     from cortado.container import component
@@ -98,3 +99,135 @@ def test_exclude(package):
     container.scan("stall", exclude=["stall.tests", "*_bench"])
 
     assert container.names() == ("cart",)
+
+
+MISTAKES = """
+    from abc import ABC, abstractmethod
+    from typing import Annotated, Any
+    from cortado.container import (
+        Value, bean, component, conditional, configuration, conditional_on_missing_bean, depends_on, service
+    )
+
+    class Missing: ...
+
+    @service
+    class Lonely:
+        def __init__(self, missing: Missing) -> None: ...
+
+    class Store: ...
+
+    @component
+    class Disk(Store): ...
+
+    @component
+    class Memory(Store): ...
+
+    @service
+    class Undecided:
+        def __init__(self, store: Store) -> None: ...
+
+    @service
+    class Hen:
+        def __init__(self, egg: "Egg") -> None: ...
+
+    @service
+    class Egg:
+        def __init__(self, hen: Hen) -> None: ...
+
+    @service
+    class Vague:
+        def __init__(self, anything: Any) -> None: ...
+
+    @service(name="disk")
+    class Other: ...
+
+    @service
+    class Limited:
+        def __init__(self, limit: Annotated[int, Value("shop.limit-that-nobody-set")]) -> None: ...
+
+    @component
+    class Open(ABC):
+        @abstractmethod
+        def run(self) -> None: ...
+
+    def weather():
+        raise LookupError("no idea")
+
+    @component
+    @conditional(weather)
+    class Umbrella: ...
+
+    @configuration
+    class Untyped:
+        @bean
+        def something(self): ...
+
+    @component
+    @depends_on("nobody")
+    class Late: ...
+
+    class Left: ...
+    class Right: ...
+
+    @component
+    @conditional_on_missing_bean(Right)
+    class ThisWay(Left): ...
+
+    @component
+    @conditional_on_missing_bean(Left)
+    class ThatWay(Right): ...
+"""
+
+
+def test_every_mistake_of_a_package_at_once(package):
+    """Whatever is wrong with the beans of a package is told together, each mistake once."""
+    package("shop/__init__.py", MISTAKES)
+
+    with pytest.raises(StartupError) as failed:
+        asyncio.run(Container("shop").start())
+
+    assert sorted(type(one).__name__ for one in failed.value.problems) == [
+        "AnnotationError",
+        "AnnotationError",
+        "BeanDefinitionError",
+        "CircularConditionError",
+        "CircularDependencyError",
+        "ConditionError",
+        "DuplicateBeanError",
+        "NoSuchBeanError",
+        "NoSuchBeanError",
+        "NoUniqueBeanError",
+        "PropertyError",
+    ]
+    text = str(failed.value)
+    assert text.startswith("11 problems keep the application from starting:\n1. ")
+    for place in (
+        "required by: parameter 'missing' of lonely (shop.Lonely, singleton)",
+        "required by: parameter 'store' of undecided (shop.Undecided, singleton)",
+        "hen (shop.Hen, singleton) -> egg (shop.Egg, singleton) -> hen (shop.Hen, singleton)",
+        "parameter 'anything' of vague (shop.Vague, singleton): Any says nothing about the bean",
+        "return value of shop.Untyped.something: has no annotation",
+        "two beans are named 'disk': shop.Disk and shop.Other",
+        "required by: parameter 'limit' of limited (shop.Limited, singleton)",
+        "open (shop.Open, singleton) is abstract",
+        "required by: umbrella (shop.Umbrella, singleton)",
+        "required by: depends_on of late (shop.Late, singleton)",
+        "this_way (shop.ThisWay, singleton) -> that_way (shop.ThatWay, singleton) -> this_way",
+    ):
+        assert text.count(place) == 1
+
+
+def test_import_error_stops_the_scan(package):
+    """A module that can't be imported ends the scan before anything else is looked at, and is named."""
+    package("shop/__init__.py", MISTAKES)
+    package("shop/apples.py", "import not_there_at_all")
+    package("shop/pears.py", "raise SystemError('never imported')")
+
+    with pytest.raises(ScanError) as failed:
+        Container("shop")
+
+    assert failed.value.module == "shop.apples"
+    assert str(failed.value).startswith(
+        "module 'shop.apples' can't be scanned: ModuleNotFoundError: No module named 'not_there_at_all'\n  fix: "
+    )
+    assert "shop.pears" not in sys.modules
