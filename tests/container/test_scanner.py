@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from cortado import ConfigurationError
 from cortado.container import Container, ScanError, StartupError
 
 BEAN = """
@@ -86,6 +87,38 @@ def test_unknown_package():
         Container("no_such_shop.cart")
 
     assert "fix: correct the name, or start Python where the package can be imported" in str(failed.value)
+
+
+def test_class_taken_for_an_argument(package):
+    """A decorator without its parentheses can't make a bean vanish from its package."""
+    package(
+        "shop/__init__.py",
+        """
+        from cortado.container import component, conditional_on_missing_bean
+        @conditional_on_missing_bean
+        @component
+        class Store: ...
+        """,
+    )
+    with pytest.raises(ConfigurationError, match=r"shop\.Store .* write @conditional_on_missing_bean\(\)"):
+        Container("shop")
+
+
+def test_shared_condition(package):
+    """A condition that a module keeps under a name of its own is no mistake."""
+    package("shop/__init__.py", BEAN.format(name="Store"))
+    package(
+        "shop/parts.py",
+        """
+        from cortado.container import component, conditional_on_bean
+        from shop import Store
+        where_there_is_a_store = conditional_on_bean(Store)
+        @component
+        @where_there_is_a_store
+        class Shelf: ...
+        """,
+    )
+    assert Container("shop").names() == ("store", "shelf")
 
 
 def test_exclude(package):

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from cortado.container.errors import ScanError
-from cortado.container.stereotypes import Mark
+from cortado.container.stereotypes import Mark, Marker
+from cortado.exceptions import ConfigurationError
 from cortado.metadata import records_of
 
 __all__ = ["scan"]
@@ -22,9 +23,15 @@ def scan(package: str, exclude: Sequence[str] = ()) -> Iterator[type]:
 
     Raises:
         ScanError: A module can't be imported; it names the module, and its cause is the import's error.
+        ConfigurationError: A decorator without its parentheses has taken the place of a class.
     """
     for module in _modules(package, exclude):
-        for value in tuple(vars(module).values()):
+        for name, value in tuple(vars(module).items()):
+            if isinstance(value, Marker) and value.has_swallowed(module.__name__, name):
+                raise ConfigurationError(
+                    f"{module.__name__}.{name} isn't a class any more, for its decorator took it as an argument; "
+                    f"write {value.example}, with parentheses"
+                )
             if isinstance(value, type) and value.__module__ == module.__name__ and _is_bean(value):
                 yield value
 

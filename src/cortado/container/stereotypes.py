@@ -271,6 +271,13 @@ class Marker:
         attach(target, Mark(self._options))
         return target
 
+    def has_swallowed(self, module: str, name: str) -> bool:
+        """Whether this stands where a class should, for which it was taken as the argument: parentheses are missing."""
+        wanted = [one.wanted for one in self._options.conditions if isinstance(one, BeanCondition)]
+        return any(
+            isinstance(one, type) and (one.__module__, one.__qualname__) == (module, name) for one in wanted
+        )
+
     def __repr__(self) -> str:
         return f"<{self.example}, which decorates nothing yet>"
 
