@@ -118,6 +118,9 @@ def test_names(name, expected):
         {"scope": "for ever"},
         {"scope": 3},
         {"qualifiers": [1]},
+        {"primary": "yes"},
+        {"order": "first"},
+        {"lazy": "no"},
         {"colour": "red"},
     ],
 )

@@ -78,6 +78,11 @@ class BeanOptions(TypedDict, total=False):
     """The profiles in which the bean exists, as an expression: `"dev & !cloud | test"`."""
 
 
+IN_WORDS = {int: "a number", bool: "True or False", str: "a string"}
+
+CHECKED = {"primary": bool, "fallback": bool, "order": int, "lazy": bool}
+
+
 class HookKind(enum.Enum):
     """When a hook of a bean runs."""
 
@@ -120,6 +125,10 @@ def read_options(given: BeanOptions) -> Options:
     name = given.get("name")
     if name is not None and not _is_word(name):
         raise ConfigurationError(f"a bean's name must be a non-empty string, not {name!r}")
+    for option, kind in CHECKED.items():
+        value = given.get(option)
+        if value is not None and not isinstance(value, kind):
+            raise ConfigurationError(f"{option} must be {IN_WORDS[kind]}, not {value!r}")
     return Options(
         name=name,
         scope=_scope(given["scope"]) if "scope" in given else None,
@@ -449,9 +458,9 @@ def _conditional(example: str, *conditions: Condition) -> Marker:
     return Marker(example, Options(conditions=conditions))
 
 
-def _check_argument(name: str, value: object, kind: Any, example: str) -> None:
+def _check_argument(name: str, value: object, kind: type, example: str) -> None:
     if not isinstance(value, kind):
-        takes = {int: "a number", bool: "True or False", str: "a string"}.get(kind, f"a {name}")
+        takes = IN_WORDS[kind]
         raise ConfigurationError(f"@{name} takes {takes} in parentheses, not {value!r}; write {example}")
 
 
