@@ -497,7 +497,9 @@ def test_module_imported_twice(monkeypatch):
     monkeypatch.setattr("__main__.__spec__", spec, raising=False)
     container = Container(original)
 
-    with pytest.raises(NoSuchBeanError, match="imported twice"):
+    with pytest.raises(
+        NoSuchBeanError, match=r"Disk was imported twice, as app\.main and as __main__\n  fix: "
+    ):
         container.resolver(twin)
 
 

@@ -289,7 +289,8 @@ class Wiring:
         name = name_of(requested)
         for twin in self._registered.get(name, ()):
             if _identity(twin) == _identity(requested):
-                yield f"{_identity(twin)} was imported twice, as {twin.__module__} and as {requested.__module__}"
+                yield f"{name} was imported twice, as {twin.__module__} and as {requested.__module__}"
+                yield "fix: use one of the two names only; for __main__, move the class to a module of its own"
                 return
         near = difflib.get_close_matches(name, self._registered, 1)
         if near:
