@@ -108,7 +108,7 @@ def conditions_of(function: Callable[..., Any], options: Options) -> tuple[Condi
 def bean_methods(cls: type) -> Iterator[Callable[..., Any]]:
     """Yield the `@bean` methods of a configuration, those of its parents first."""
     methods: dict[str, Callable[..., Any] | None] = {}
-    for base in reversed(cls.__mro__):
+    for base in reversed(cls.__mro__[:-1]):
         for name, member in vars(base).items():
             if isinstance(member, staticmethod | classmethod) and _makes_bean(member.__func__):
                 raise ConfigurationError(
