@@ -225,6 +225,34 @@ async def test_failing_post_construct_closes_the_resource(log):
     assert log == ["closed"]
 
 
+async def test_text_of_failures():
+    """The text of the error names every failure with its bean, each in a line; a part of it names its own."""
+
+    @component
+    class Bad:
+        @pre_destroy
+        def flush(self) -> None:
+            raise OSError("disk full\nnothing was written")
+
+        @pre_destroy
+        def close(self) -> None:
+            raise ValueError
+
+    container = Container(Bad)
+    await container.start()
+    container.get(Bad)
+    with pytest.raises(ScopeCloseError) as failed:
+        await container.stop()
+
+    bad = container.definition("bad")
+    assert str(failed.value).splitlines() == [
+        "not everything could be ended as it should:",
+        f"  while destroying {bad} with close(): ValueError",
+        f"  while destroying {bad} with flush(): OSError: disk full",
+    ]
+    assert "flush" not in str(failed.value.subgroup(ValueError))
+
+
 async def test_finalisers_are_isolated(log):
     """A failing finaliser doesn't keep the others from running; the stop raises all failures, with their beans."""
 

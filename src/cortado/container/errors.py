@@ -353,8 +353,11 @@ class ScopeClosedError(ContainerError):
 class ScopeCloseError(ContainerError, ExceptionGroup[Exception]):
     """Some finalisers failed, or ran out of time; all of them were run.
 
-    An exception group: `exceptions` holds each failure, with a note that names its bean.
+    An exception group: `exceptions` holds each failure, with a note that names its bean. Its text has a line for each.
     """
+
+    def __str__(self) -> str:
+        return "\n  ".join((f"{self.message}:", *(_in_a_line(one) for one in self.exceptions)))
 
     def derive(self, excs: Sequence[Exception], /) -> "ScopeCloseError":  # type: ignore[override]  # narrower
         """Return a group of the same kind for a part of the failures."""
@@ -373,6 +376,12 @@ class OverrideTypeError(ContainerError):
         super().__init__(
             f"bean {name!r} is a {wanted}; {given} can't replace it\n  fix: derive it from {wanted}"
         )
+
+
+def _in_a_line(failure: Exception) -> str:
+    first = str(failure).partition("\n")[0]
+    what = f"{type(failure).__name__}: {first}" if first else type(failure).__name__
+    return ": ".join((*getattr(failure, "__notes__", ())[-1:], what))
 
 
 def _scan_cure(module: str, cause: BaseException) -> str:
