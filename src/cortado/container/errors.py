@@ -323,15 +323,14 @@ class NoActiveScopeError(ContainerError):
         where = "here" if asked_in is None else f"around this {asked_in} scope"
         super().__init__(
             f"bean {bean} can't be had: no {scope} scope is open {where}\n"
-            f"  fix: ask {OPENERS.get(scope, 'within one')}, or open one: "
-            f"async with container.scope({str(scope)!r}) as scope: await scope.aget(...)"
+            f"  fix: ask {OPENERS.get(scope, '')}within `async with container.scope({str(scope)!r})`"
         )
 
 
 OPENERS = {
-    "session": "in the handler or a hook of a WebSocket session",
-    "child": "in a part of a session that make_scope() began",
-    "request": "while a request or a message is handled",
+    "session": "in the handler or a hook of a WebSocket session, or ",
+    "child": "in a part of a session that make_scope() began, or ",
+    "request": "while a request or a message is handled, or ",
 }
 
 
