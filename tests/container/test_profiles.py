@@ -171,6 +171,8 @@ def test_excluded_bean_is_named():
         store
     )
     assert "the exclusion of its configuration numbers, by profile 'dev' (active: default)" in str(number)
+    assert "fix: start with profiles=[...] in which it exists" in str(store)
+    assert "fix: start with profiles=[...] in which it exists" in str(number)
     with pytest.raises(NoSuchBeanError, match="exists but is excluded by profile"):
         Container(Memory).definition("memory")
 

@@ -119,7 +119,8 @@ class Wiring:
         except KeyError:
             near = difflib.get_close_matches(name, self._definitions, 1)
             hints = [f"did you mean: {near[0]}?"] if near else []
-            hints = [_excluded(one, why) for one, why in self._excluded.items() if one.name == name] or hints
+            left_out = {one: why for one, why in self._excluded.items() if one.name == name}
+            hints = [*_left_out(left_out)] if left_out else hints
             raise NoSuchBeanError(f"name {name!r}", required_by=required_by, hints=hints) from None
 
     def plan(
@@ -284,7 +285,7 @@ class Wiring:
             return
         left_out = TypeIndex(self._excluded).candidates(requested)
         if left_out:
-            yield from (_excluded(one, self._excluded[one]) for one in left_out)
+            yield from _left_out({one: self._excluded[one] for one in left_out})
             return
         name = name_of(requested)
         for twin in self._registered.get(name, ()):
@@ -357,8 +358,13 @@ def dependencies_first(plans: Mapping[str, Plan]) -> list[str]:
     return list(done)
 
 
-def _excluded(definition: BeanDefinition, reason: str) -> str:
-    return f"{definition} exists but is excluded by {reason}"
+def _left_out(reasons: Mapping[BeanDefinition, str]) -> Iterator[str]:
+    """Yield what excludes beans, each in a line, and what to do about it."""
+    yield from (f"{one} exists but is excluded by {reason}" for one, reason in reasons.items())
+    if any(reason.rpartition(", by ")[2].startswith("profile ") for reason in reasons.values()):
+        yield "fix: start with profiles=[...] in which it exists, or register another bean for those that are active"
+    else:
+        yield "fix: let its condition hold, or register another bean for where it doesn't"
 
 
 def _undefined(definition: BeanDefinition) -> Iterator[ContainerError]:
