@@ -103,6 +103,22 @@ async def test_partial_class():
         assert container.get(Box) == Box("small", container.get(Greeter))
 
 
+async def test_partial_configuration():
+    """A partial of a configuration brings the beans of its methods along."""
+
+    @configuration
+    class Shelves:
+        def __init__(self, greeter: Greeter, height: int) -> None:
+            self.greeter, self.height = greeter, height
+
+        @bean
+        def shelf(self) -> Shelf:
+            return Shelf(self.greeter, self.height)
+
+    async with Container(Greeter, functools.partial(Shelves, height=5)) as container:
+        assert container.get(Shelf).height == 5
+
+
 async def test_override_with_a_partial():
     """A partial can stand in for a bean, too."""
     async with Container(Greeter, functools.partial(Shelf, height=4)) as container:

@@ -146,19 +146,20 @@ class Container:
             ConfigurationError: The source is neither, an option is wrong, or the container is started.
         """
         self._check_open_for_registration()
-        given = read_options(options)
+        given, called = read_options(options), behind(source)
+        definition: BeanDefinition | None
         if isinstance(source, type):
             definition = self._add(define_class(source, given))
-            if definition.stereotype is Stereotype.CONFIGURATION:
-                for method in bean_methods(source):
-                    self._add_factory(method, {}, definition)
-        elif inspect.isroutine(behind(source)) or isinstance(behind(source), type):
-            self._add_factory(source, options)
+        elif inspect.isroutine(called) or isinstance(called, type):
+            definition = self._add_factory(source, options)
         else:
             raise ConfigurationError(
                 f"{source!r} can't be a source of beans; give a class, a factory, or the name of a package, "
                 "or hand over an object with register_instance()"
             )
+        if isinstance(called, type) and definition and definition.stereotype is Stereotype.CONFIGURATION:
+            for method in bean_methods(called):
+                self._add_factory(method, {}, definition)
 
     def register_instance(self, instance: object, as_type: Any = None, name: str | None = None) -> None:
         """Register an object that exists already. The container never destroys it.
@@ -495,12 +496,15 @@ class Container:
 
     def _add_factory(
         self, function: Callable[..., Any], options: BeanOptions, owner: BeanDefinition | None = None
-    ) -> None:
+    ) -> BeanDefinition | None:
         given = read_options(options)
         try:
-            self._add(define_factory(function, given, self._classes, None if owner is None else owner.name))
+            return self._add(
+                define_factory(function, given, self._classes, None if owner is None else owner.name)
+            )
         except AnnotationError as error:
             self._unreadable[function] = Unreadable(error, conditions_of(function, given), owner)
+            return None
 
     def _add(self, definition: BeanDefinition) -> BeanDefinition:
         """Keep a definition, and return it, or what is known already as the same."""
