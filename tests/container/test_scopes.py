@@ -539,6 +539,165 @@ class TestEnd:
             assert [type(one) for one in results] == [ScopeCloseError, type(None), type(None)]
             assert runs == [1]
 
+    async def test_what_fails_is_logged_where_a_cancellation_is_raised_instead(self, caplog):
+        """A cancelled end raises the cancellation; what its finalisers raised isn't lost."""
+        begun, go = asyncio.Event(), asyncio.Event()
+
+        async def fail():
+            begun.set()
+            await go.wait()
+            raise RuntimeError("no")
+
+        async with Container() as container:
+            session = container.scope("session")
+            session.on_close(fail)
+            closing = asyncio.create_task(session.aclose())
+            await begun.wait()
+            closing.cancel()
+            await asyncio.sleep(0)
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+        assert [str(record.exc_info[1]) for record in caplog.records] == ["no"]
+
+    @pytest.mark.parametrize("kind", ["scope", "container"])
+    async def test_a_cancelled_block_passes_the_cancellation_on_though_its_end_fails(self, kind, caplog):
+        """No failing finaliser takes a cancellation's place, so that timeouts and task groups hold."""
+
+        def fail():
+            raise RuntimeError("no")
+
+        async with Container() as outer:
+            container = outer if kind == "scope" else Container()
+            begun = asyncio.Event()
+
+            async def work():
+                async with container.scope("session") if kind == "scope" else container as opened:
+                    (opened if kind == "scope" else opened.scope("session")).on_close(fail)
+                    begun.set()
+                    await asyncio.Event().wait()
+
+            task = asyncio.create_task(work())
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert [str(record.exc_info[1]) for record in caplog.records] == ["no"]
+
+    @pytest.mark.parametrize("steps", range(8))
+    async def test_is_complete_even_when_every_task_is_cancelled(self, steps):
+        """As by the end of an event loop, at whatever step; and nobody who comes later waits for ever."""
+        ended = []
+        container = Container()
+        await container.start()
+        session = container.scope("session")
+        session.on_close(lambda: ended.append("session"))
+        request = container.scope("request", parent=session)
+        request.on_close(lambda: ended.append("request"))
+        closing = asyncio.create_task(session.aclose())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(closing, *tasks, return_exceptions=True)
+        await session.aclose()
+        assert ended == ["request", "session"]
+        await container.stop()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def test_comes_in_another_context_too(self):
+        """A block may be left in another task than it was entered in, as fixtures and generators are."""
+        ended = []
+        async with Container() as container:
+            session = container.scope("session")
+            session.on_close(lambda: ended.append("session"))
+            await asyncio.create_task(session.__aenter__())
+            await asyncio.create_task(session.__aexit__(None, None, None))
+            assert ended == ["session"]
+
+    async def test_nobody_gets_a_bean_that_holds_one_which_has_ended(self):
+        """A bean without an end of its own is gone as soon as one that it may hold has ended."""
+        got = []
+
+        @session_scope
+        @component
+        class Ended:
+            @pre_destroy
+            def end(self) -> None: ...
+
+        @session_scope
+        @component
+        class Holder:
+            def __init__(self, ended: Ended) -> None: ...
+
+        async with Container(Ended, Holder) as container, container.scope("session") as session:
+
+            def late():
+                for one in (Holder, Ended):
+                    with pytest.raises(ScopeClosedError):
+                        session.get(one)
+                    got.append(one)
+
+            session.on_close(late)
+            session.get(Ended)
+            session.on_close(lambda: got.append(type(session.get(Holder))))
+            session.get(Holder)
+        assert got == [Holder, Holder, Ended]
+
+    async def test_a_prototype_on_its_way_is_not_handed_out(self):
+        """Whoever waits for a prototype when the scope ends gets no instance with ended beans."""
+        begun, go = asyncio.Event(), asyncio.Event()
+
+        @configuration
+        class Wiring:
+            @bean(scope="prototype")
+            async def ticket(self, visitor: Visitor) -> Ticket:
+                begun.set()
+                await go.wait()
+                return Ticket()
+
+        async with Container(Clock, Visitor, Wiring) as container:
+            session = container.scope("session")
+            asked = asyncio.create_task(session.aget(Ticket))
+            await begun.wait()
+            await session.aclose()
+            go.set()
+            with pytest.raises(ScopeClosedError):
+                await asked
+
+    @pytest.mark.parametrize("steps", range(6))
+    async def test_waits_for_the_end_of_what_was_completed_too_late(self, steps):
+        """A bean that comes into being while its scope ends is ended within that end, in whatever step it comes."""
+        opened, ended = [], []
+        begun, go = asyncio.Event(), asyncio.Event()
+
+        @configuration
+        class Wiring:
+            @bean(scope="session")
+            async def ticket(self) -> AsyncIterator[Ticket]:
+                begun.set()
+                await go.wait()
+                opened.append("ticket")
+                yield Ticket()
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                ended.append("ticket")
+
+        async with Container(Wiring) as container:
+            session = container.scope("session")
+            asked = asyncio.create_task(session.aget(Ticket))
+            await begun.wait()
+            closing = asyncio.create_task(session.aclose())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            go.set()
+            await closing
+            assert ended == opened
+            await asyncio.wait([asked])
+            assert isinstance(asked.exception(), ScopeClosedError) or steps == 0
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
 
 @pytest.mark.parametrize(
     ("kind", "parent"), [("singleton", None), ("prototype", None), ("sesion", None), ("session", "request")]

@@ -24,6 +24,7 @@ from cortado.container.errors import (
     DuplicateBeanError,
     NoActiveScopeError,
     OverrideTypeError,
+    ScopeCloseError,
 )
 from cortado.container.events import Listeners, announcing, is_announced_to
 from cortado.container.graph import Bean, Graph, OverridableProvider
@@ -281,7 +282,12 @@ class Container:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        try:
+            await self.stop()
+        except ScopeCloseError as failed:
+            if error is None or isinstance(error, Exception):
+                raise
+            report(failed.exceptions)  # a cancellation goes on
 
     @overload
     def get(self, bean: type[T], qualifier: str | None = None) -> T: ...

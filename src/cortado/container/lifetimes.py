@@ -255,7 +255,11 @@ class Lifetime:
                 self._ended = Future()
             ended = None if self._gone else self._ended
         if ended is not None:
-            await uninterrupted(asyncio.wrap_future(ended))
+            try:
+                await uninterrupted(asyncio.wrap_future(ended))
+            except asyncio.CancelledError:
+                report(failures)
+                raise
         return failures
 
     def leave(self) -> bool:
@@ -282,7 +286,10 @@ class Lifetime:
             underway = list(self._creations.values())
             within = list(self._children)
         for child in reversed(within):
-            failures += await child.end()
+            try:
+                failures += await child.end()
+            except asyncio.CancelledError:  # that one has come to its end all the same, and so must this one
+                continue
         for one in underway:
             _cancel(one)
         for one in underway:
@@ -297,8 +304,15 @@ class Lifetime:
             recipe, finaliser = self._finalisers.pop()
             if recipe is not None:
                 recipe.instance = NOT_READY
-                self._instances.pop(recipe, None)
+                self._forget_down_to(recipe)
             return finaliser
+
+    def _forget_down_to(self, recipe: Recipe) -> None:
+        """Forget an instance, and what was completed after it: it may hold that, though it has no end of its own."""
+        while self._instances:
+            forgotten, _ = self._instances.popitem()
+            if forgotten is recipe:
+                return
 
     def _leave(self) -> None:
         self._gone = True
@@ -545,8 +559,12 @@ class Lifetime:
             if finaliser is not None:
                 # in a context of its own: the finaliser enters the one that this task is in
                 running = finaliser.run(self.shared.close_timeout, self.shared.starter)
-                report(await asyncio.create_task(running, context=Context()))
-                self._fail(creation, self._over())
+                ending = asyncio.create_task(running, context=Context())
+                try:
+                    await uninterrupted(ending)
+                finally:
+                    report(ending.result())
+                    self._fail(creation, self._over())
 
     def _publish(self, creation: SharedCreation, built: Built) -> Finaliser | None:
         """Let everyone have the instance; or return what ends it, where everything has ended meanwhile."""
@@ -597,7 +615,10 @@ class Lifetime:
         with self._waiting_for(creation):
             token = creating.set(creation)
             try:
-                return (await recipe.build(self._value)).instance
+                built = await recipe.build(self._value)
+                if home.closed:  # it may hold what has ended meanwhile
+                    raise home._over()
+                return built.instance
             except Exception as error:  # noqa: BLE001 - passed on
                 failure = _failure(recipe.definition, error)
                 raise failure from failure.__cause__

@@ -2,14 +2,15 @@
 
 import contextvars
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, overload
 
-from cortado.container.errors import NoSuchBeanError
+from cortado.container.errors import NoSuchBeanError, ScopeCloseError
 from cortado.container.lifetimes import Lifetime
 from cortado.container.recipes import NOT_READY, Given, Recipe
 from cortado.container.registration import define_given
-from cortado.container.teardown import Finaliser, raise_all
+from cortado.container.teardown import Finaliser, raise_all, report
 
 __all__ = ["BeanScope", "Beans"]
 
@@ -49,10 +50,16 @@ class BeanScope(Lifetime):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._token is not None:
-            self.active.reset(self._token)
+            with suppress(ValueError):  # entered in another context, which is nobody's any more
+                self.active.reset(self._token)
             self._token = None
-        if not self.leave():
-            await self.aclose()
+        try:
+            if not self.leave():
+                await self.aclose()
+        except ScopeCloseError as failed:
+            if error is None or isinstance(error, Exception):
+                raise
+            report(failed.exceptions)  # a cancellation goes on
 
     @overload
     def get(self, bean: type[T], qualifier: str | None = None) -> T: ...
