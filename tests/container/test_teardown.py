@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
 
+import anyio
 import pytest
 
 from cortado.container import (
@@ -592,3 +594,79 @@ async def test_close_that_is_a_hook_too(log: Log):
         await container.aget(Pool)
 
     assert log == ["closed"]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 6])
+async def test_a_stop_is_complete_even_when_every_task_is_cancelled(steps):
+    """As by the end of an event loop, at whatever step; and the next stop doesn't wait for ever."""
+    ended = []
+
+    @component
+    class Held:
+        @pre_destroy
+        def end(self) -> None:
+            ended.append(self)
+
+    container = Container(Held)
+    await container.start()
+    held = container.get(Held)
+    stopping = asyncio.create_task(container.stop())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    await container.stop()
+    assert ended == [held]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_failed_start_that_is_cancelled_loses_no_failure(caplog):
+    """What fails while it undoes itself is logged, though somebody cancels that as well."""
+    begun, undoing, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @component(lazy=False)
+    class First:
+        @pre_destroy
+        async def end(self) -> None:
+            undoing.set()
+            await go.wait()
+            raise RuntimeError("no end")
+
+    @component(lazy=False)
+    class Second:
+        @post_construct
+        async def begin(self) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    starting = asyncio.create_task(Container(First, Second).start())
+    await begun.wait()
+    starting.cancel()
+    await undoing.wait()
+    starting.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert [str(record.exc_info[1]) for record in caplog.records] == ["no end"]
+
+
+async def test_an_end_waits_quietly_in_a_cancelled_scope_of_anyio():
+    """Its cancellation comes back at every await, which must not keep the processor busy."""
+    ended, go = [], asyncio.Event()
+
+    async def end() -> None:
+        asyncio.get_running_loop().call_later(0.4, go.set)
+        await go.wait()
+        ended.append(True)
+
+    async with Container() as container:
+        before = time.process_time()
+        with anyio.move_on_after(0.01) as limit:
+            async with container.scope("session") as session:
+                session.on_close(end)
+                await asyncio.Event().wait()
+    assert limit.cancelled_caught
+    assert ended == [True]
+    assert time.process_time() - before < 0.2

@@ -53,6 +53,7 @@ from cortado.container.teardown import noted, raise_all, report, uninterrupted, 
 from cortado.container.wiring import Wiring, add_classes
 from cortado.exceptions import ConfigurationError, StartupError
 from cortado.settings import Settings
+from cortado.tasks import was_cancelled
 
 __all__ = ["NOT_READY", "BeanResolver", "Container", "ContextClosing", "ContextReady"]
 
@@ -271,9 +272,20 @@ class Container:
             ConfigurationError: A bean or listener asks for which the container waits.
         """
         self._check_not_waiting_here()
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._stop())
-        await uninterrupted(self._closing)
+        cancelled: asyncio.CancelledError | None = None
+        stopping: asyncio.Task[None] | None = None
+        while (
+            stopping is None or stopping.cancelled()
+        ):  # again if it was cancelled early, as by the loop's own end
+            if self._closing is None or self._closing.done():
+                self._closing = asyncio.create_task(self._stop())
+            stopping = self._closing
+            try:
+                await uninterrupted(stopping)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None and was_cancelled():
+            raise cancelled
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -723,9 +735,7 @@ class Container:
 
     async def _undo(self) -> None:
         """End what a failed start has created; what fails at that is logged, for the start's own error is raised."""
-        ending = asyncio.create_task(self._end())
-        await uninterrupted(ending)
-        report(ending.result())
+        report(await self._end())
 
     async def _end(self) -> list[BaseException]:
         try:

@@ -8,6 +8,8 @@ from contextvars import Context
 from types import CoroutineType
 from typing import Any
 
+import anyio
+
 from cortado.container.errors import ScopeCloseError
 from cortado.tasks import Starter, settle
 
@@ -74,17 +76,31 @@ def noted(error: BaseException, note: str) -> BaseException:
 async def uninterrupted(task: "asyncio.Future[Any]") -> None:
     """Wait for a task to its end; a cancellation meanwhile goes on only then, in place of the task's outcome."""
     cancelled: asyncio.CancelledError | None = None
-    while not task.done():
+    if not task.done():
         try:
             await asyncio.wait((task,))
         except asyncio.CancelledError as error:
-            cancelled = error
+            cancelled = await _absorbed(task, error)
     if cancelled is None:
         task.result()
         return
     if not task.cancelled() and task.exception() is not None:
         logger.error("failed while being cancelled", exc_info=task.exception())
     raise cancelled
+
+
+async def _absorbed(task: "asyncio.Future[Any]", cancelled: asyncio.CancelledError) -> asyncio.CancelledError:
+    """Wait on, however often that is cancelled; return the last cancellation.
+
+    The shield is for callers in a scope of anyio, whose cancellation comes back at every await.
+    """
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+    return cancelled
 
 
 def raise_all(failures: Iterable[BaseException], what: str) -> None:
