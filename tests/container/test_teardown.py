@@ -23,6 +23,7 @@ from cortado.container import (
     pre_destroy,
     prototype,
 )
+from cortado.exceptions import ConfigurationError
 
 
 class Log(list[str]):
@@ -670,3 +671,18 @@ async def test_an_end_waits_quietly_in_a_cancelled_scope_of_anyio():
     assert limit.cancelled_caught
     assert ended == [True]
     assert time.process_time() - before < 0.2
+
+
+async def test_a_replacement_of_a_prototype_has_no_yield():
+    """Nothing would resume it, as nothing would resume the prototype itself."""
+
+    @prototype
+    @component
+    class Note: ...
+
+    def note() -> Iterator[Note]:
+        yield Note()
+
+    async with Container(Note) as container:
+        with pytest.raises(ConfigurationError, match="prototype"), container.override(Note, note):
+            pytest.fail("it is in force")

@@ -484,6 +484,7 @@ class Container:
         Raises:
             NoSuchBeanError: There is no such bean, or the replacement needs one that isn't there.
             OverrideTypeError: The replacement neither is of the type nor has all its public methods.
+            ConfigurationError: The bean is a prototype, and the replacement a generator.
         """
         from cortado.container.providers import Replacement
 
@@ -820,6 +821,10 @@ def _replacing(replaced: BeanDefinition, replacement: Any) -> BeanDefinition:
         kind = factory_kind(replacement)
     else:
         factory = functools.partial(_same, replacement)
+    if kind.yields and replaced.scope == Scope.PROTOTYPE:
+        raise ConfigurationError(
+            f"bean {replaced.name!r} is a prototype, and nothing would ever resume a replacement with a `yield`"
+        )
     if kind in (FactoryKind.CLASS, FactoryKind.INSTANCE):
         _check_stand_in(replaced, replacement)
     plain = behind(replacement)
