@@ -8,7 +8,17 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
-from cortado.container import Container, controller, controller_advice, order, rest_controller, service
+from cortado.container import (
+    Container,
+    Lazy,
+    controller,
+    controller_advice,
+    order,
+    request_scope,
+    rest_controller,
+    service,
+    session_scope,
+)
 from cortado.routing.definitions import HttpMapping, WebSocketMapping
 from cortado.routing.discovery import Discovery, discover
 from cortado.web import (
@@ -495,3 +505,64 @@ def test_a_method_without_self() -> None:
     (problem,) = problems_of(Selfless)
     assert "Selfless.nothing" in problem
     assert "has no self" in problem
+
+
+@session_scope
+@service
+class Visitor: ...
+
+
+@request_scope
+@service
+class Caller: ...
+
+
+@pytest.mark.parametrize(
+    ("scope", "needed", "problem"),
+    [
+        ("singleton", Lazy[Visitor], None),
+        ("request", Caller, None),
+        ("prototype", Caller, None),
+        ("request", Visitor, "needs mapped -> visitor, which lives in a session scope"),
+        ("prototype", Visitor, "needs mapped -> visitor, which lives in a session scope"),
+        ("session", Visitor, "needs mapped, which lives in a session scope"),
+    ],
+)
+def test_a_mapping_needs_only_what_a_request_has(scope, needed, problem) -> None:
+    """What lives in a scope that isn't open around a request can't be had there."""
+
+    @rest_controller(scope=scope)
+    class Mapped:
+        def __init__(self, needed: needed) -> None: ...
+
+        @get_mapping("/")
+        async def show(self) -> None: ...
+
+    found = problems_of(Visitor, Caller, Mapped)
+    assert len(found) == (problem is not None)
+    assert all(problem in one for one in found)
+
+
+@pytest.mark.parametrize(("scope", "fits"), [("singleton", True), ("session", True), ("request", False)])
+def test_a_connection_has_no_request(scope, fits) -> None:
+    """A controller that lives as long as a request can't serve connections."""
+
+    @controller(scope=scope)
+    class Mapped:
+        @websocket_mapping("/")
+        async def serve(self, session: Session) -> None: ...
+
+    assert bool(problems_of(Mapped)) is not fits
+
+
+@pytest.mark.parametrize("scope", ["session", "request"])
+def test_an_advice_lives_in_no_scope(scope) -> None:
+    """It answers for requests, connections and unknown paths, and no scope is open around all of these."""
+
+    @controller_advice(scope=scope)
+    class Advice:
+        @exception_handler(KeyError)
+        async def key(self) -> str: ...
+
+    (problem,) = problems_of(Advice)
+    assert f"Advice.key needs advice, which lives in a {scope} scope" in problem

@@ -134,7 +134,7 @@ class _Reader:
         if bean.stereotype in CONTROLLERS:
             self._read_controller(owner, methods)
         elif bean.stereotype is Stereotype.CONTROLLER_ADVICE:
-            self.advice += self._handlers(methods)
+            self._read_advice(methods)
             self._refuse(one for one in methods if one.member.maps)
         else:
             self._refuse(methods)
@@ -147,6 +147,14 @@ class _Reader:
                 self._route(method, http, PathTemplate(join(base, http.path)), handlers)
             for socket in method.member.records(WebSocketMapping):
                 self._socket(method, socket, PathTemplate(join(base, socket.path)), handlers)
+
+    def _read_advice(self, methods: Sequence[_Method]) -> None:
+        handlers = self._handlers(methods)
+        plans = {handler.attribute: handler.plan for handler in handlers}
+        for method in methods:
+            if (plan := plans.get(method.member.attribute)) is not None:
+                self._noting(self._check_scopes, method, plan, None, "the error of an unknown path")
+        self.advice += handlers
 
     def _route(
         self,
@@ -226,7 +234,9 @@ class _Reader:
             self.problems += exc.parameters
             return None
 
-    def _check_scopes(self, method: _Method, plan: BindingPlan | None, open_scope: str, what: str) -> None:
+    def _check_scopes(
+        self, method: _Method, plan: BindingPlan | None, open_scope: str | None, what: str
+    ) -> None:
         """Check that every bean that the call needs lives in a scope that is open around it."""
         for bean in (method.bean, *(() if plan is None else plan.beans)):
             for scope, way in self.container.scopes_of(bean.name).items():
