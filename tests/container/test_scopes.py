@@ -591,9 +591,13 @@ class TestEnd:
         container = Container()
         await container.start()
         session = container.scope("session")
-        session.on_close(lambda: ended.append("session"))
         request = container.scope("request", parent=session)
-        request.on_close(lambda: ended.append("request"))
+
+        async def end(name):
+            ended.append(name)
+
+        session.on_close(lambda: end("session"))
+        request.on_close(lambda: end("request"))
         closing = asyncio.create_task(session.aclose())
         for _ in range(steps):
             await asyncio.sleep(0)
