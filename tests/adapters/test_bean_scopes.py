@@ -12,6 +12,7 @@ from cortado.container import (
     Container,
     Lazy,
     ScopeClosedError,
+    ScopeCloseError,
     bean,
     component,
     configuration,
@@ -313,6 +314,23 @@ class TestRequests:
             assert (answer.status_code, answer.text) == (200, "fine")
         assert life.events == ["created", "ended"]
         assert len([one for one in caplog.records if one.levelno >= logging.ERROR]) == 1
+
+    async def test_a_failing_end_is_raised_in_a_test(self, life):
+        """The test client raises what only the log would tell otherwise."""
+
+        @request_scope
+        @rest_controller
+        class Shop:
+            @get_mapping("/")
+            async def ask(self) -> None: ...
+
+            @pre_destroy
+            def end(self) -> None:
+                raise RuntimeError("no end")
+
+        async with TestClient(app(life, Shop)) as client:
+            with pytest.raises(ScopeCloseError):
+                await client.get("/")
 
     async def test_a_creation_that_fails_is_an_answer_of_500(self, life):
         """The beans that were there already end; the next request tries again."""
@@ -658,6 +676,34 @@ class TestSessions:
                 async with client.websocket("/echo"):
                     pytest.fail("it is open")
             assert begun.is_set()
+            await until(lambda: not len(cortado.sessions))
+        assert life.events == ["ended"]
+
+    @pytest.mark.parametrize("wait", ["close", "wait_closed"])
+    async def test_a_bean_may_close_its_session_at_its_end(self, life, wait):
+        """The session's end waits for the bean, so the bean doesn't wait for the session's end."""
+
+        @session_scope
+        @component
+        class Tidy:
+            def __init__(self, session: WebSocketSession) -> None:
+                self.session = session
+
+            @pre_destroy
+            async def end(self) -> None:
+                await getattr(self.session, wait)()
+                life.say("ended")
+
+        @controller
+        class Hall:
+            @websocket_mapping("/")
+            async def enter(self, session: WebSocketSession) -> None:
+                await session.aget(Tidy)
+                await session.accept()
+
+        cortado = app(life, Tidy, Hall)
+        async with TestClient(cortado) as client, client.websocket("/") as socket:
+            await socket.wait_closed()
             await until(lambda: not len(cortado.sessions))
         assert life.events == ["ended"]
 

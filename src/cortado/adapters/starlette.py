@@ -132,6 +132,7 @@ class WebSocketEndpoint:
         beans = self.container.scope(BeanLife.SESSION, session)
         beans.active.set(beans)  # this is the context of the handler, which its tasks and hooks inherit
         session._beans, session._end_beans = beans, beans.aclose
+        session._in_scope = lambda: beans.active.get() is beans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection to its very end."""

@@ -109,6 +109,7 @@ class WebSocketSession:
         "_hard_passed",
         "_heard_farewell",
         "_id",
+        "_in_scope",
         "_inbox",
         "_loop",
         "_notice",
@@ -183,6 +184,9 @@ class WebSocketSession:
         self._tasks: set[asyncio.Task[Any]] | None = set()
         self._beans: Beans | None = None
         self._end_beans: Callable[[], Awaitable[None]] | None = None  # where the beans are this session's own
+        self._in_scope: Callable[[], bool] = (
+            bool  # the running code is in the scope of those beans; bool() is False
+        )
         self._context: Context | None = None  # that of the handler
         self._inbox = Inbox(transport, self._departed)
         self._outbox = Outbox(
@@ -466,9 +470,9 @@ class WebSocketSession:
     ) -> None:
         """End the session. Idempotent; never raises for the transport.
 
-        Called by the session's own handler, tasks or hooks it returns when the farewell is done, and the hooks run
-        when the handler has ended. Called by anybody else it returns when the session is closed. Cancelling stops
-        the waiting, not the end. Before `accept()` it refuses the handshake with 403.
+        Called by the session's own handler, tasks, hooks or beans it returns when the farewell is done, and the
+        hooks run when the handler has ended. Called by anybody else it returns when the session is closed.
+        Cancelling stops the waiting, not the end. Before `accept()` it refuses the handshake with 403.
 
         Args:
             code: The close code; a hard close has its own.
@@ -493,7 +497,7 @@ class WebSocketSession:
         Returns when the session is closed and its hooks have run. The session's own code, for which they wait, gets
         on as soon as the farewell is done. Cancelling stops the waiting, not the end.
         """
-        own = self._is_own()
+        own = self._is_own() or self._in_scope()
         while self._state is not SessionState.CLOSED and not (own and self._wire_done):
             await self._next_step()
 
