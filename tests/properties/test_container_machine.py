@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -420,9 +421,15 @@ async def quiet() -> None:
 
 
 ContainerMachine.TestCase.settings = settings(
-    max_examples=80,
+    max_examples=250,
     stateful_step_count=30,
     deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=list(HealthCheck),
 )
-TestContainer = ContainerMachine.TestCase
+
+
+@pytest.mark.filterwarnings("error")
+class TestContainer(ContainerMachine.TestCase):  # type: ignore[misc, name-defined]
+    """Any sequence of events leaves each bean created once in its scope, ended once, and nothing behind."""
