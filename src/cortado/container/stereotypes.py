@@ -331,8 +331,6 @@ def scope(value: Scope | str) -> Marker:
 def depends_on(*names: str) -> Marker:
     """Name beans that must be created before this one, and destroyed after it, though they aren't injected."""
     example = '@depends_on("database")'
-    if not names:
-        raise ConfigurationError(f"@depends_on takes names of beans; write {example}")
     for name in names:
         _check_argument("depends_on", name, str, example)
     return Marker(example, Options(depends_on=_words("depends_on", names)))
