@@ -25,7 +25,7 @@ from cortado.container import (
     session_scope,
 )
 from cortado.testing import HandshakeDenied, IncompleteResponse, TestClient
-from cortado.web import Request, StreamingResponse, get_mapping
+from cortado.web import QueryParam, Request, StreamingResponse, get_mapping
 from cortado.websocket import WebSocketSession, websocket_mapping
 
 
@@ -741,9 +741,33 @@ class Unused:
     """Makes sure that prototypes alone open no scope."""
 
 
-async def test_no_scope_is_opened_where_no_bean_lives_in_it(life):
-    """Requests and sessions cost nothing more where their scopes have no beans."""
-    container = Container(Unused)
-    Cortado(container)
-    assert not container.lives_in("request")
-    assert not container.lives_in("session")
+async def test_no_scope_is_opened_where_nobody_asks_for_a_bean_of_it(life):
+    """A scope opens for the first who asks, and only for the request, or session, in which it is asked for."""
+
+    @rest_controller
+    class Desk:
+        def __init__(self, container: Container) -> None:
+            self.container = container
+
+        def scopes(self) -> list[str]:
+            return [str(one.kind) for one in self.container.lifetime._children]
+
+        @get_mapping("/scopes")
+        async def request(self, ask: QueryParam[bool]) -> list[str]:
+            if ask:
+                await self.container.aget(Request)
+            return self.scopes()
+
+        @websocket_mapping("/scopes")
+        async def session(self, session: WebSocketSession, ask: QueryParam[bool]) -> None:
+            await session.accept()
+            if ask:
+                assert await session.aget(WebSocketSession) is session
+            await session.send_json(self.scopes())
+
+    async with TestClient(app(life, Unused, Desk)) as client:
+        for ask, opened in (("false", []), ("true", ["request"])):
+            assert (await client.get(f"/scopes?ask={ask}")).json() == opened
+        for ask, opened in (("false", []), ("true", ["session"])):
+            async with client.websocket(f"/scopes?ask={ask}") as ws:
+                assert await ws.receive_json() == opened

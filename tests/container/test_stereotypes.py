@@ -182,7 +182,7 @@ def test_class_taken_for_an_argument(decorator):
         Container(taken)
 
 
-@pytest.mark.parametrize("decorator", [depends_on, conditional_on_class])
+@pytest.mark.parametrize("decorator", [conditional_on_class])
 def test_empty_parentheses(decorator):
     """A decorator that needs names says so where there are none."""
     with pytest.raises(ConfigurationError, match=rf"@{decorator.__name__} takes"):

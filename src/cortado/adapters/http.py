@@ -80,14 +80,10 @@ class HttpEndpoint:
         self._errors = errors
         self._settings = settings
         self._container = container
-        self._scoped = container.lives_in(BeanLife.REQUEST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; where beans live as long as a request, within a scope of their own."""
+        """Answer one request, within a scope that opens for whoever asks for a bean of it."""
         exchange = _Exchange(scope, receive, send, self._settings, self._container)
-        if not self._scoped:
-            await self._serve(exchange, scope, send)
-            return
         active = self._container.lifetime.active
         token = active.set(exchange)
         try:

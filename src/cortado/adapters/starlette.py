@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic_core import to_json
@@ -13,6 +14,7 @@ from cortado.adapters.http import HTTP_CONTEXT
 from cortado.binding.call import Call
 from cortado.container import NOT_READY, Container
 from cortado.container import Scope as BeanLife
+from cortado.container.scoped import ScopeOnDemand
 from cortado.exceptions import StartupError
 from cortado.problems import Forbidden
 from cortado.routing.definitions import WebSocketDefinition
@@ -122,17 +124,15 @@ class WebSocketEndpoint:
         self.listeners = listeners
         self.controller = container.resolver(definition.controller.name)
         self.container = container
-        self._scoped = container.lives_in(BeanLife.SESSION)
 
     def beans_for(self, session: WebSocketSession) -> None:
-        """Give a session its beans; where none lives as long as a session, those of the container."""
-        if not self._scoped:
-            session._beans = self.container
-            return
-        beans = self.container.scope(BeanLife.SESSION, session)
-        beans.active.set(beans)  # this is the context of the handler, which its tasks and hooks inherit
+        """Give a session its beans, in a scope that opens for whoever asks first."""
+        container = self.container
+        beans = ScopeOnDemand(partial(container.scope, BeanLife.SESSION, session), BeanLife.SESSION)
+        active = container.lifetime.active
+        active.set(beans)  # this is the context of the handler, which its tasks and hooks inherit
         session._beans, session._end_beans = beans, beans.aclose
-        session._in_scope = lambda: beans.active.get() is beans
+        session._in_scope = lambda: beans.is_around(active.get())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection to its very end."""

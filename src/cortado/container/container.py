@@ -432,10 +432,6 @@ class Container:
         found = None if around is None else around.opened()
         return found if isinstance(found, BeanScope) else None
 
-    def lives_in(self, scope: Scope | str) -> bool:
-        """Whether any bean lives in a scope, or one within it, or asks for what it is given; before the start too."""
-        return any(self._scopes.outlives(scope, one) for one in self._wired().inhabited)
-
     def scopes_of(self, name: str) -> Mapping[str, tuple[str, ...]]:
         """Return the scopes that must be open around whoever asks for a bean, each with the way to a bean in it."""
         return self._wired().scopes_of(name)

@@ -1,18 +1,19 @@
 """A scope that is open: beans that live as long as one connection, one request, or one piece of work."""
 
 import contextvars
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, overload
 
-from cortado.container.errors import NoSuchBeanError, ScopeCloseError
+from cortado.container.errors import NoSuchBeanError, ScopeClosedError, ScopeCloseError
 from cortado.container.lifetimes import Lifetime
 from cortado.container.recipes import NOT_READY, Given, Recipe
 from cortado.container.registration import define_given
 from cortado.container.teardown import Finaliser, raise_all, report
 
-__all__ = ["BeanScope", "Beans"]
+__all__ = ["BeanScope", "Beans", "ScopeOnDemand"]
 
 T = TypeVar("T")
 
@@ -136,3 +137,50 @@ class BeanScope(Lifetime):
             if qualifier is not None or not isinstance(bean, type) or self.given(bean) is NOT_READY:
                 raise
             return Given(define_given(bean, self.kind))
+
+
+class ScopeOnDemand:
+    """A scope that opens for whoever asks first, and for nobody once its time is over.
+
+    Args:
+        open: Opens the scope.
+        kind: The scope's word.
+    """
+
+    __slots__ = ("_kind", "_lock", "_open", "_over", "_scope")
+
+    def __init__(self, open: Callable[[], BeanScope], kind: str) -> None:
+        self._open = open
+        self._kind = kind
+        self._scope: BeanScope | None = None
+        self._over = False
+        self._lock = threading.Lock()
+
+    def opened(self) -> BeanScope:
+        """Return the scope.
+
+        Raises:
+            ScopeClosedError: Its time is over, and it wasn't opened.
+        """
+        with self._lock:
+            if self._scope is None and self._over:
+                raise ScopeClosedError(self._kind)
+            if self._scope is None:
+                self._scope = self._open()
+            return self._scope
+
+    async def aget(self, bean: Any, qualifier: str | None = None) -> Any:
+        """Return a bean as `BeanScope.aget` does."""
+        return await self.opened().aget(bean, qualifier)
+
+    async def aclose(self) -> None:
+        """End the scope as `BeanScope.aclose` does, if it was opened."""
+        with self._lock:
+            self._over = True
+            scope = self._scope
+        if scope is not None:
+            await scope.aclose()
+
+    def is_around(self, around: object) -> bool:
+        """Whether something that is found around running code is this scope."""
+        return around is self or (around is self._scope and around is not None)

@@ -172,17 +172,6 @@ class Wiring:
         self._plans = plans
         return plans, problems
 
-    @functools.cached_property
-    def inhabited(self) -> frozenset[str]:
-        """The scopes in which beans live, and those of the objects given that beans ask for, lazily too."""
-        plans = self._plans or self.plans()[0]
-        asked = {name for plan in plans.values() for one in plan.arguments for name in one.targets}
-        return frozenset(
-            plan.definition.scope
-            for name, plan in plans.items()
-            if name in asked or plan.definition.kind is not FactoryKind.GIVEN
-        )
-
     def scopes_of(self, name: str) -> dict[str, tuple[str, ...]]:
         """Return the scopes in which a bean, and what it holds, live, each with the way to the bean in it."""
         found: dict[str, tuple[str, ...]] = {}
