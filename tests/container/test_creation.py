@@ -259,6 +259,45 @@ async def test_task_waits_for_thread():
     assert runs == [1]
 
 
+async def test_a_plan_ends_as_somebody_begins_to_wait():
+    """Whoever finds a bean of a scope under construction gets it, however soon the construction ends."""
+    entered, leave = threading.Event(), threading.Event()
+
+    class Shared:
+        def __init__(self) -> None:
+            entered.set()
+            leave.wait(10)
+
+    class Lock:
+        """The container's lock: whoever of the waiting thread gives it back lets the construction end first."""
+
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            self.lock.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            self.lock.release()
+            if threading.current_thread() is waiting and not leave.is_set():
+                leave.set()
+                constructing.join(10)
+
+    container = Container()
+    container.register(Shared, scope="session")
+    async with container, container.scope("session") as session:
+        container.lifetime.shared.lock = Lock()  # type: ignore[assignment]
+        got: list[object] = []
+        constructing, waiting = (
+            threading.Thread(target=lambda: got.append(session.get(Shared)), daemon=True) for _ in range(2)
+        )
+        constructing.start()
+        await asyncio.to_thread(entered.wait, 10)
+        waiting.start()
+        await asyncio.to_thread(waiting.join, 10)
+        assert got == [session.get(Shared)] * 2
+
+
 async def test_thread_in_a_thread():
     """Two threads wait for one creation without each other's locks: an unrelated bean is had meanwhile."""
     entered, leave = threading.Event(), threading.Event()

@@ -113,6 +113,7 @@ class Run(Creation):
         ended = SharedCreation(self.recipe, self.parent)
         ended.thread = self.thread
         ended.waits = (self,)
+        ended.awaited()  # before anybody can conclude it
         self.awaiting = (*self.awaiting, ended)
         return ended
 
