@@ -298,6 +298,58 @@ async def test_a_plan_ends_as_somebody_begins_to_wait():
         assert got == [session.get(Shared)] * 2
 
 
+async def test_a_plan_begins_as_somebody_else_creates():
+    """A plan that begins between another thread's look and its creation creates nothing twice."""
+    moved, leave = threading.Event(), threading.Event()
+    runs = []
+
+    class Shared:
+        def __init__(self) -> None:
+            runs.append(threading.current_thread())
+            moved.set()
+            if threading.current_thread() is planning:
+                leave.wait(10)
+
+    class Runs(dict):
+        """The plans under way: when the creating thread has looked, the other thread begins."""
+
+        def get(self, *key: object) -> object:
+            found = super().get(*key)
+            if threading.current_thread() is creating and not planning.ident:
+                planning.start()
+                moved.wait(10)
+            return found
+
+        def setdefault(self, *item: object) -> object:
+            return None if threading.current_thread() is creating else super().setdefault(*item)
+
+    class Lock:
+        """The container's lock, which tells when the other thread comes to it."""
+
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            if threading.current_thread() is planning:
+                moved.set()
+            self.lock.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            self.lock.release()
+
+    container = Container()
+    container.register(Shared, scope="session")
+    async with container, container.scope("session") as session:
+        container.lifetime.shared.lock = Lock()  # type: ignore[assignment]
+        container.lifetime.shared.runs = Runs()
+        creating, planning = (threading.Thread(target=session.get, args=(Shared,)) for _ in range(2))
+        creating.start()
+        await asyncio.to_thread(creating.join, 10)
+        leave.set()
+        await asyncio.to_thread(planning.join, 10)
+        assert runs == [creating]
+
+
 async def test_thread_in_a_thread():
     """Two threads wait for one creation without each other's locks: an unrelated bean is had meanwhile."""
     entered, leave = threading.Event(), threading.Event()

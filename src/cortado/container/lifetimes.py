@@ -478,11 +478,6 @@ class Lifetime:
     def _join(self, recipe: Recipe) -> tuple[SharedCreation | None, bool]:
         """Return the creation of an instance and whether it is ours to run, or None where the instance exists."""
         with self.shared.lock:
-            run = self.shared.runs.get(self)
-            if run is not None:
-                run.disturbed = True
-                if run.recipe is recipe and not run.over:
-                    return run.end(), False
             if self._kept(recipe) is not NOT_READY:
                 return None, False
             if self.closed:
@@ -492,6 +487,15 @@ class Lifetime:
                 known.awaited()
                 return known, False
             creation = self._creations[recipe] = SharedCreation(recipe, creating.get())
+            run = self.shared.runs.get(self)  # only now: a run that begins from here on sees the creation
+            if run is not None:
+                run.disturbed = True
+                if run.recipe is recipe and not run.over:
+                    del self._creations[recipe]
+                    return run.end(), False
+            if self._kept(recipe) is not NOT_READY:  # by a run that has ended meanwhile
+                del self._creations[recipe]
+                return None, False
             creation.context.run(self._enter, creation)
             return creation, True
 
