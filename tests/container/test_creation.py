@@ -259,6 +259,30 @@ async def test_task_waits_for_thread():
     assert runs == [1]
 
 
+async def test_task_waits_for_a_plan_of_a_thread():
+    """The same holds for a bean of a scope."""
+    entered, leave = threading.Event(), threading.Event()
+    runs = []
+
+    @component
+    class Shared:
+        def __init__(self) -> None:
+            runs.append(1)
+            entered.set()
+            leave.wait(10)
+
+    container = Container()
+    container.register(Shared, scope="session")
+    async with container, container.scope("session") as session:
+        in_thread = asyncio.create_task(asyncio.to_thread(session.get, Shared))
+        await asyncio.to_thread(entered.wait, 10)
+        here = asyncio.create_task(session.aget(Shared))
+        assert container.resolver(Shared).get_if_ready() is NOT_READY
+        leave.set()
+        assert await here is await in_thread
+    assert runs == [1]
+
+
 async def test_a_plan_ends_as_somebody_begins_to_wait():
     """Whoever finds a bean of a scope under construction gets it, however soon the construction ends."""
     entered, leave = threading.Event(), threading.Event()

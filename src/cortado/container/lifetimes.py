@@ -202,7 +202,7 @@ class Lifetime:
             return instance
         home = self._home(recipe)
         missing = home._missing(recipe)
-        if any(one.may_await or one in home._home(one)._creations for one in missing):
+        if any(one.may_await or home._home(one)._is_busy_with(one) for one in missing):
             return NOT_READY
         return home._get(recipe, missing)
 
@@ -369,6 +369,11 @@ class Lifetime:
 
     def _is_missing(self, recipe: Recipe) -> bool:
         return self.kept(recipe) is NOT_READY
+
+    def _is_busy_with(self, recipe: Recipe) -> bool:
+        """Whether an instance may be on its way, in a task or in another thread."""
+        run = self.shared.runs.get(self)
+        return recipe in self._creations or (run is not None and run.thread != get_ident())
 
     async def _followed(self, recipe: Recipe, plan: CompiledPlan) -> object:
         """Return an instance by its compiled plan.
