@@ -251,6 +251,24 @@ class TestStarter:
             await asyncio.wait_for(starter.begin(fail(1), "fails"), 10)
         assert asyncio.current_task() is not None
 
+    async def test_what_cannot_be_waited_for_is_an_error_of_the_work(self):
+        """As with any task: the work is told where it waits, and may go on."""
+        told = []
+
+        class Wrong:
+            def __await__(self):
+                yield 5
+
+        async def work():
+            try:
+                await Wrong()
+            except RuntimeError as error:
+                told.append(str(error))
+            await asyncio.sleep(0)
+
+        await asyncio.wait_for(Starter().begin(work(), "wrong"), 10)
+        assert told == ["Task got bad yield: 5"]
+
     async def test_first_steps_nest(self):
         """Work may begin other work in its first step, in the same task's name or not."""
         starter = Starter()

@@ -135,15 +135,19 @@ class _Rest(Coroutine[Any, Any, None]):
     def take(self, work: Coroutine[Any, Any, None], context: Context, awaited: Any) -> None:
         """Have the work that has begun."""
         self._work, self._context, self._awaited = work, context, awaited
-        if awaited is not None:
+        if asyncio.isfuture(awaited):
             awaited._asyncio_future_blocking = False  # others may come to wait for it before our task does
 
     def send(self, value: Any) -> Any:
         """Go on with the work."""
         if self._work is None:
             return next(self._begun)
-        if self._awaited is not None and not self._awaited.done():
-            return self._waiting()
+        if asyncio.isfuture(self._awaited):
+            if not self._awaited.done():
+                return self._waiting()
+        elif self._awaited is not None:
+            wrong, self._awaited = self._awaited, None
+            return wrong  # nothing to wait for, as the task tells the work
         self._awaited = None
         return self._context.run(self._work.send, value)
 
@@ -151,7 +155,7 @@ class _Rest(Coroutine[Any, Any, None]):
         """Let the work have a cancellation, by way of what it waits for, as a task does."""
         if self._work is None:
             raise error[0]
-        if self._awaited is not None and self._awaited.cancel():
+        if asyncio.isfuture(self._awaited) and self._awaited.cancel():
             return self._waiting()
         self._awaited = None
         return self._context.run(self._work.throw, *error)
