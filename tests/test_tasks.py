@@ -269,6 +269,54 @@ class TestStarter:
         await asyncio.wait_for(Starter().begin(work(), "wrong"), 10)
         assert told == ["Task got bad yield: 5"]
 
+    @pytest.mark.parametrize("leaves", ["group", "timeout"])
+    async def test_what_is_left_behind_reaches_no_other_work(self, leaves):
+        """A task group or a timeout that work has entered and not left cancels the work's task, which has ended."""
+        starter = Starter()
+        group, late = asyncio.TaskGroup(), asyncio.timeout(0)
+
+        async def enter():
+            await (group if leaves == "group" else late).__aenter__()
+
+        async def fail():
+            raise RuntimeError("no")
+
+        async def other():
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+        starter.begin(enter(), "enters")
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        if leaves == "group":
+            group.create_task(fail())
+        assert await asyncio.wait_for(starter.begin(other(), "other"), 10) is None
+
+    async def test_the_callbacks_of_done_work_are_called(self):
+        """Whoever wants to know when the task ends is told, though nothing had to wait."""
+        called = asyncio.Event()
+
+        async def work():
+            asyncio.current_task().add_done_callback(lambda _: called.set())
+
+        Starter().begin(work(), "quick")
+        assert await asyncio.wait_for(called.wait(), 10)
+
+    async def test_a_first_step_may_cancel_its_own_task(self):
+        """The work learns of it where it waits first, whichever task it borrows."""
+        starter = Starter()
+
+        async def quick():
+            return None
+
+        async def work():
+            asyncio.current_task().cancel()
+            await asyncio.sleep(10)
+
+        starter.begin(quick(), "leaves its task for the next")
+        await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(starter.begin(work(), "cancels itself"), 10)
+
     async def test_first_steps_nest(self):
         """Work may begin other work in its first step, in the same task's name or not."""
         starter = Starter()

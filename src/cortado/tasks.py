@@ -5,6 +5,7 @@ import sys
 from asyncio.tasks import _enter_task, _leave_task, _register_task, _unregister_task
 from collections.abc import Collection, Coroutine, Generator
 from contextvars import Context, copy_context
+from sys import getrefcount
 from typing import Any, TypeVar
 
 __all__ = ["Starter", "settle", "settle_all", "start", "was_cancelled"]
@@ -71,7 +72,9 @@ class Starter:
         if begun:
             spare.adopt(name)
             return spare.task
-        if len(self._spares) < SPARES and not spare.task.cancelling():
+        if spare.is_known:
+            spare.finish(name)
+        elif len(self._spares) < SPARES:
             self._spares.append(spare)
         return None
 
@@ -84,12 +87,19 @@ class _Spare:
     """A task without any work, until it goes on with some that has begun.
 
     Nobody sees it before that, and it goes with its last reference.
+
+    Attributes:
+        loop: The event loop of the task.
+        task: The task itself.
+        is_known: Whether some work that is done has left something behind that counts on this task: a timeout, a task
+            group, a callback. The task is nobody else's then, and has to end.
     """
 
-    __slots__ = ("_go", "_rest", "loop", "task")
+    __slots__ = ("_go", "_rest", "is_known", "loop", "task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.is_known = False
         self._go: asyncio.Future[None] = loop.create_future()
         self._rest = _Rest(self._go)
         self.task = asyncio.Task(self._rest, loop=loop)
@@ -102,9 +112,12 @@ class _Spare:
         if caller is not None:
             _leave_task(self.loop, caller)
         _enter_task(self.loop, self.task)
+        references = getrefcount(self.task)
         try:
             awaited = context.run(work.send, None)
         except StopIteration:
+            kept = getrefcount(self.task) != references
+            self.is_known = kept or self.task.cancelling() > 0 or bool(self.task._callbacks)
             return False
         finally:
             _leave_task(self.loop, self.task)
@@ -115,10 +128,23 @@ class _Spare:
 
     def adopt(self, name: str) -> None:
         """Go on with the work, as a task like any other."""
-        self.task.set_name(name)
         _register_task(self.task)
         self.task._log_destroy_pending = True  # type: ignore[attr-defined]
-        self._go.set_result(None)
+        self._proceed(name)
+
+    def finish(self, name: str) -> None:
+        """Let the task end: its work is done."""
+        self._rest.take(_done(), Context(), None)
+        self._proceed(name)
+
+    def _proceed(self, name: str) -> None:
+        self.task.set_name(name)
+        if not self._go.done():  # as it is when the first step has cancelled its own task
+            self._go.set_result(None)
+
+
+async def _done() -> None:
+    pass
 
 
 class _Rest(Coroutine[Any, Any, None]):
