@@ -777,6 +777,28 @@ def test_a_start_names_all_mismatches():
     assert [type(one) for one in caught.value.problems] == [ScopeMismatchError] * 2
 
 
+async def test_what_a_scope_lets_go_of_may_ask_for_beans():
+    """A `__del__` is a user's code: it runs without the container's lock."""
+    told = []
+
+    class Other:
+        pass
+
+    class Last:
+        def __init__(self, other: Lazy[Other]) -> None:
+            self.other = other
+
+        def __del__(self) -> None:
+            told.append(type(self.other.get()))
+
+    container = Container(Other)
+    container.register(Last, scope="session")
+    async with container:
+        async with container.scope("session") as session:
+            session.get(Last)
+        assert told == [Other]
+
+
 async def test_a_scope_keeps_nothing_after_its_end():
     """Ten thousand scopes leave the container as it was."""
     async with Container(Clock, Visitor) as container:

@@ -268,16 +268,18 @@ class Lifetime:
             self.closed = True  # before the look at what there is: who comes now sees it
             if self._finalisers or self._creations or self._children or self._ending:
                 return False
-            self._leave()
-            return True
+            gone = self._leave()
+        del gone  # only here: what becomes of it may be a user's code
+        return True
 
     async def _end(self, failures: list[BaseException]) -> None:
         try:
             await self._end_all(failures)
         finally:
             with self.shared.lock:
-                self._leave()
+                gone = self._leave()
                 ended = self._ended
+            del gone
             if ended is not None:
                 ended.set_result(None)
 
@@ -302,24 +304,28 @@ class Lifetime:
             if not self._finalisers:
                 return None
             recipe, finaliser = self._finalisers.pop()
+            gone: tuple[object, ...] = ()
             if recipe is not None:
+                gone = recipe.instance, *self._forget_down_to(recipe)
                 recipe.instance = NOT_READY
-                self._forget_down_to(recipe)
-            return finaliser
+        del gone
+        return finaliser
 
-    def _forget_down_to(self, recipe: Recipe) -> None:
+    def _forget_down_to(self, recipe: Recipe) -> Iterator[object]:
         """Forget an instance, and what was completed after it: it may hold that, though it has no end of its own."""
         while self._instances:
-            forgotten, _ = self._instances.popitem()
+            forgotten, instance = self._instances.popitem()
+            yield instance
             if forgotten is recipe:
                 return
 
-    def _leave(self) -> None:
-        self._gone = True
-        self._instances.clear()
-        self._given = ()
+    def _leave(self) -> tuple[object, ...]:
+        """Forget everything; returns what is to be let go of without the lock."""
+        gone = self._instances, self._given
+        self._gone, self._instances, self._given = True, {}, ()
         if self.parent is not None:
             self.parent._children.pop(self, None)
+        return gone
 
     def _home(self, recipe: Recipe) -> "Lifetime":
         lifetime: Lifetime | None = self
