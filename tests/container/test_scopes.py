@@ -518,6 +518,27 @@ class TestEnd:
                 await task
             assert ended == ["slow", "first"]
 
+    async def test_is_complete_even_when_every_task_is_cancelled(self):
+        """As at the end of `asyncio.run`: the scopes around the one that is about to end still end."""
+        ended = []
+        begun = asyncio.Event()
+
+        async def hang():
+            begun.set()
+            await asyncio.Event().wait()
+
+        async with Container() as container:
+            session = container.scope("session")
+            session.on_close(lambda: ended.append("session"))
+            container.scope("request", parent=session).on_close(hang)
+            closing = asyncio.create_task(session.aclose())
+            await begun.wait()
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            assert ended == ["session"]
+
     async def test_several_may_close_at_once(self):
         """Both wait for the one end; the failures are told once."""
         runs = []

@@ -243,9 +243,17 @@ class Lifetime:
         Returns:
             What failed; nothing to whoever came second.
         """
-        if self.leave():
-            return []
         failures: list[BaseException] = []
+        try:
+            await self._ended_with(failures)
+        except asyncio.CancelledError:
+            report(failures)
+            raise
+        return failures
+
+    async def _ended_with(self, failures: list[BaseException]) -> None:
+        if self.leave():
+            return
         with self.shared.lock:
             first, self._ending = not self._ending, True
         if first:
@@ -255,12 +263,7 @@ class Lifetime:
                 self._ended = Future()
             ended = None if self._gone else self._ended
         if ended is not None:
-            try:
-                await uninterrupted(asyncio.wrap_future(ended))
-            except asyncio.CancelledError:
-                report(failures)
-                raise
-        return failures
+            await uninterrupted(asyncio.wrap_future(ended))
 
     def leave(self) -> bool:
         """End at once where nothing has to be done for it; False where something has."""
@@ -288,10 +291,8 @@ class Lifetime:
             underway = list(self._creations.values())
             within = list(self._children)
         for child in reversed(within):
-            try:
-                failures += await child.end()
-            except asyncio.CancelledError:  # that one has come to its end all the same, and so must this one
-                continue
+            with suppress(asyncio.CancelledError):  # as when the loop is about to close: the rest has to end, too
+                await child._ended_with(failures)
         for one in underway:
             _cancel(one)
         for one in underway:
