@@ -539,6 +539,41 @@ class TestEnd:
                 await closing
             assert ended == ["session"]
 
+    @pytest.mark.parametrize("closed", ["session", "request"])
+    async def test_a_finaliser_may_close_what_waits_for_it(self, closed):
+        """It doesn't wait for its own scope, or one around that, which end after it."""
+        ended = []
+        container = Container(close_timeout=5)
+        await container.start()
+        session = container.scope("session")
+        request = container.scope("request", parent=session)
+
+        async def close():
+            await (session if closed == "session" else request).aclose()
+            ended.append("request")
+
+        session.on_close(lambda: ended.append("session"))
+        request.on_close(close)
+        await request.aclose()
+        await session.aclose()
+        assert ended == ["request", "session"]
+        await container.stop()
+
+    async def test_what_fails_in_an_end_that_a_finaliser_began_is_logged(self, caplog):
+        """Nobody else hears of it."""
+
+        def fail():
+            raise RuntimeError("no")
+
+        async with Container() as container:
+            session = container.scope("session")
+            request = container.scope("request", parent=session)
+            session.on_close(fail)
+            request.on_close(session.aclose)
+            await request.aclose()
+            await session.aclose()
+        assert [str(record.exc_info[1]) for record in caplog.records] == ["no"]
+
     async def test_several_may_close_at_once(self):
         """Both wait for the one end; the failures are told once."""
         runs = []

@@ -507,6 +507,28 @@ async def test_asking_while_ending(log):
     assert log == ["asked", "database"]
 
 
+@pytest.mark.parametrize("scope", ["singleton", "session"])
+async def test_a_finaliser_cannot_stop_the_container(scope):
+    """The stop would wait for the finaliser, and that for the stop: it is an error at once."""
+    told = []
+
+    class Stopping:
+        def __init__(self, container: Container) -> None:
+            self.container = container
+
+        @pre_destroy
+        async def down(self) -> None:
+            with pytest.raises(ConfigurationError, match="a finaliser can't"):
+                await self.container.stop()
+            told.append("refused")
+
+    container = Container()
+    container.register(Stopping, scope=scope)
+    async with container, container.scope("session") as session:
+        session.get(Stopping)
+    assert told == ["refused"]
+
+
 async def test_context_of_creation():
     """A generator's end sees the context in which it began."""
     variable = ContextVar("variable")

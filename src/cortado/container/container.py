@@ -236,7 +236,7 @@ class Container:
 
         Raises:
             StartupError: `problems` holds everything that is wrong.
-            ConfigurationError: A bean or listener asks for which the container waits.
+            ConfigurationError: A bean, listener or finaliser asks for which the container waits.
         """
         self._check_not_waiting_here()
         async with self._turn:
@@ -269,7 +269,7 @@ class Container:
 
         Raises:
             ScopeCloseError: Some listeners or finalisers failed; all were run.
-            ConfigurationError: A bean or listener asks for which the container waits.
+            ConfigurationError: A bean, listener or finaliser asks for which the container waits.
         """
         self._check_not_waiting_here()
         cancelled: asyncio.CancelledError | None = None
@@ -503,6 +503,10 @@ class Container:
             raise ConfigurationError(
                 f"the container is {self._state.value} and waits for this bean or listener, which can't start or stop "
                 "it; raise an error to make a start fail"
+            )
+        if self.lifetime.is_ended_here():
+            raise ConfigurationError(
+                "a finaliser can't start or stop the container, whose end waits for it; start a task that does so"
             )
 
     def _check_open_for_registration(self) -> None:

@@ -32,7 +32,7 @@ from cortado.container.errors import (
 )
 from cortado.container.injection import name_of
 from cortado.container.recipes import NOT_READY, Built, Given, Recipe, at_once
-from cortado.container.teardown import Finaliser, report, uninterrupted
+from cortado.container.teardown import Finaliser, ending_here, report, uninterrupted
 from cortado.tasks import Starter, settle
 
 __all__ = ["Around", "Lifetime"]
@@ -238,7 +238,7 @@ class Lifetime:
         """End every lifetime within, every creation under way and then every instance, last completed first.
 
         Runs to its end even when cancelled half-way; the cancellation goes on then. Whoever comes second waits for
-        the same end.
+        the same end; but not a finaliser, for which that end waits.
 
         Returns:
             What failed; nothing to whoever came second.
@@ -256,14 +256,27 @@ class Lifetime:
             return
         with self.shared.lock:
             first, self._ending = not self._ending, True
+        waits = not self.is_ended_here()
         if first:
-            self.shared.starter.begin(self._end(failures), f"end of a {self.kind} scope")
+            end = self._end(failures) if waits else self._end_unheard()
+            self.shared.starter.begin(end, f"end of a {self.kind} scope")
+        if not waits:
+            return
         with self.shared.lock:
             if not self._gone and self._ended is None:
                 self._ended = Future()
             ended = None if self._gone else self._ended
         if ended is not None:
             await uninterrupted(asyncio.wrap_future(ended))
+
+    def is_ended_here(self) -> bool:
+        """Whether the running task is a finaliser for which the end of this lifetime waits."""
+        one = ending_here()
+        while isinstance(one, Lifetime):
+            if one is self:
+                return True
+            one = one.parent
+        return False
 
     def leave(self) -> bool:
         """End at once where nothing has to be done for it; False where something has."""
@@ -286,6 +299,11 @@ class Lifetime:
             if ended is not None:
                 ended.set_result(None)
 
+    async def _end_unheard(self) -> None:
+        failures: list[BaseException] = []
+        await self._end(failures)
+        report(failures)
+
     async def _end_all(self, failures: list[BaseException]) -> None:
         with self.shared.lock:
             underway = list(self._creations.values())
@@ -298,7 +316,7 @@ class Lifetime:
         for one in underway:
             failures += await self._late(one)
         while (finaliser := self._last()) is not None:
-            failures += await finaliser.run(self.shared.close_timeout, self.shared.starter)
+            failures += await finaliser.run(self.shared.close_timeout, self.shared.starter, self)
 
     def _last(self) -> Finaliser | None:
         with self.shared.lock:
@@ -574,7 +592,7 @@ class Lifetime:
             finaliser = self._publish(creation, built)
             if finaliser is not None:
                 # in a context of its own: the finaliser enters the one that this task is in
-                running = finaliser.run(self.shared.close_timeout, self.shared.starter)
+                running = finaliser.run(self.shared.close_timeout, self.shared.starter, self)
                 ending = asyncio.create_task(running, context=Context())
                 try:
                     await uninterrupted(ending)

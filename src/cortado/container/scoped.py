@@ -119,7 +119,8 @@ class BeanScope(Lifetime):
     async def aclose(self) -> None:
         """End the scope. Does nothing when it has ended; several callers wait for the same end.
 
-        Runs to its end even when cancelled half-way; the cancellation goes on then.
+        Runs to its end even when cancelled half-way; the cancellation goes on then. A finaliser of this scope, or of
+        one within it, doesn't wait, for the end waits for the finaliser.
 
         Raises:
             ScopeCloseError: Some finalisers failed; all were run.

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from types import CoroutineType
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
 from cortado.container.errors import ScopeCloseError
 from cortado.tasks import Starter, settle
 
-__all__ = ["Finaliser", "noted", "raise_all", "report", "uninterrupted", "within"]
+__all__ = ["Finaliser", "ending_here", "noted", "raise_all", "report", "uninterrupted", "within"]
 
 logger = logging.getLogger("cortado.container")
 
@@ -35,14 +35,20 @@ class Finaliser:
     def __init__(self, subject: object, context: Context, steps: tuple[Callable[[], object], ...]) -> None:
         self.subject, self.context, self.steps = subject, context, steps
 
-    async def run(self, timeout: float, starter: Starter) -> list[BaseException]:
-        """Run every step, each for at most `timeout` seconds, and return what failed."""
+    async def run(self, timeout: float, starter: Starter, whose: object) -> list[BaseException]:
+        """Run every step, each for at most `timeout` seconds, and return what failed.
+
+        Args:
+            timeout: How long each step may take, in seconds.
+            starter: Starts the tasks.
+            whose: What ends, and waits for the steps.
+        """
         failures: list[BaseException] = []
         for step in self.steps:
             try:
                 result = self.context.run(step)
                 if isinstance(result, CoroutineType) or inspect.isawaitable(result):
-                    await within(result, self.context, timeout, starter)
+                    await within(result, self.context, timeout, starter, whose)
             except BaseException as error:  # noqa: BLE001 - collected, so that the other steps run
                 failures.append(self._named(error, step))
         return failures
@@ -121,7 +127,11 @@ def report(failures: Iterable[BaseException]) -> None:
 
 
 async def within(
-    result: Awaitable[object], context: Context, timeout: float, starter: Starter | None = None
+    result: Awaitable[object],
+    context: Context,
+    timeout: float,
+    starter: Starter | None = None,
+    whose: object = None,
 ) -> None:
     """Wait for something in a task and context of its own; what isn't done in time is cancelled.
 
@@ -129,7 +139,7 @@ async def within(
         TimeoutError: It took longer than `timeout` seconds.
     """
     errors: list[BaseException] = []
-    task = (starter or Starter()).begin(_awaited(result, errors), "finaliser", context)
+    task = (starter or Starter()).begin(_awaited(result, errors, whose), "finaliser", context)
     if task is not None and not await settle(task, timeout):
         task.cancel()
         if not await settle(task, GRACE):
@@ -139,11 +149,24 @@ async def within(
         raise errors[0]
 
 
-async def _awaited(result: Awaitable[object], errors: list[BaseException]) -> None:
+def ending_here() -> object:
+    """Return what ends and waits for the running task, one of its finalisers; None where there is no such thing."""
+    return ENDING.get(asyncio.current_task())
+
+
+ENDING: Final[dict[asyncio.Task[Any] | None, object]] = {}
+"""What ends, by the task in which one of its finalisers runs."""
+
+
+async def _awaited(result: Awaitable[object], errors: list[BaseException], whose: object) -> None:
+    task = asyncio.current_task()
+    ENDING[task] = whose
     try:
         await result
     except BaseException as error:  # noqa: BLE001 - whoever waits raises it
         errors.append(error)
+    finally:
+        del ENDING[task]
 
 
 def _forget(task: "asyncio.Task[Any]") -> None:
