@@ -219,18 +219,19 @@ class _Exchange:
         Raises:
             ScopeClosedError: The request is over.
         """
-        if self.beans is None:
+        beans = self.beans
+        if beans is None:
             with self._container.lifetime.shared.lock:  # a handler's thread may ask, too
                 if self.over:
                     raise ScopeClosedError(BeanLife.REQUEST)
-                if self.beans is None:
-                    self.beans = _RequestScope(self._container, self)
-        return self.beans
+                beans = self.beans = self.beans or _RequestScope(self._container, self)
+        return beans
 
     def close(self) -> BeanScope | None:
         """Open no scope any more, and return the one that was opened, which is to be ended."""
-        self.over = True
-        beans, self.beans = self.beans, None  # the two would keep each other alive
+        with self._container.lifetime.shared.lock:
+            self.over = True
+            beans, self.beans = self.beans, None  # the two would keep each other alive
         return beans
 
     @property
