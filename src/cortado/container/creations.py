@@ -77,9 +77,12 @@ class SharedCreation(Creation):
             self.outcome.set_running_or_notify_cancel()  # so that a waiter's cancellation can't reach it
         return self.outcome
 
-    def conclude(self, error: BaseException | None = None) -> None:
-        """Say that it is over; nobody can begin to wait any more."""
+    def close(self, error: BaseException | None = None) -> None:
+        """Say that it is over; to be called under the lock, for nobody can begin to wait any more."""
         self.error, self.over = error, True
+
+    def conclude(self) -> None:
+        """Let those go on who wait for it."""
         del self.context  # which holds this creation
         if self.outcome is not None:
             self.outcome.set_result(None)

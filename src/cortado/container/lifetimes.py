@@ -447,8 +447,10 @@ class Lifetime:
     def _tell(self, run: Run) -> None:
         with self.shared.lock:
             awaiting = run.awaiting
+            for one in awaiting:
+                one.close(RunOver())
         for one in awaiting:
-            one.conclude(RunOver())
+            one.conclude()
 
     async def _acreate_for(self, requested: Recipe, recipe: Recipe, arguments: Any = None) -> None:
         try:
@@ -611,15 +613,18 @@ class Lifetime:
             if built.ending or self.parent is None:  # a singleton is forgotten when its turn comes
                 self._finalisers.append((recipe, finaliser))
             del self._creations[recipe]
+            creation.close()
         creation.conclude()
         return None
 
     def _fail(self, creation: SharedCreation, error: BaseException) -> None:
         """Tell everyone who waits; whoever asks next tries again."""
+        ended = self.closed and isinstance(error, asyncio.CancelledError)
+        failure = self._over() if ended else _failure(creation.definition, error)
         with self.shared.lock:
             self._creations.pop(creation.recipe, None)
-            ended = self.closed and isinstance(error, asyncio.CancelledError)
-        creation.conclude(self._over() if ended else _failure(creation.definition, error))
+            creation.close(failure)
+        creation.conclude()
 
     async def _late(self, creation: SharedCreation) -> list[BaseException]:
         outcome = self._outcome(creation)
