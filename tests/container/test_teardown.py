@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 
 import anyio
 import pytest
@@ -23,7 +24,9 @@ from cortado.container import (
     pre_destroy,
     prototype,
 )
+from cortado.container.teardown import Finaliser
 from cortado.exceptions import ConfigurationError
+from cortado.tasks import Starter
 
 
 class Log(list[str]):
@@ -527,6 +530,28 @@ async def test_a_finaliser_cannot_stop_the_container(scope):
     async with container, container.scope("session") as session:
         session.get(Stopping)
     assert told == ["refused"]
+
+
+async def test_the_creating_thread_is_still_in_the_context():
+    """A bean may end before the thread that has created it has left its context: the end waits for that."""
+    ended = []
+    entered, leave = threading.Event(), threading.Event()
+
+    def create() -> None:
+        entered.set()
+        leave.wait(10)
+
+    context = Context()
+    creating = asyncio.create_task(asyncio.to_thread(Context().run, context.run, create))
+    await asyncio.to_thread(entered.wait, 10)
+    finaliser = Finaliser("a bean", context, (lambda: ended.append("step"),))
+    ending = asyncio.create_task(finaliser.run(10, Starter(), None))
+    await asyncio.sleep(0)
+    assert ended == []
+    leave.set()
+    assert await ending == []
+    assert ended == ["step"]
+    await creating
 
 
 async def test_context_of_creation():

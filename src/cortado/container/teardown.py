@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from contextvars import Context
 from types import CoroutineType
 from typing import Any, Final
@@ -44,6 +45,8 @@ class Finaliser:
             whose: What ends, and waits for the steps.
         """
         failures: list[BaseException] = []
+        if not self._is_free():
+            await self._freed(timeout)
         for step in self.steps:
             try:
                 result = self.context.run(step)
@@ -66,8 +69,27 @@ class Finaliser:
                 failures.append(self._named(error, step))
         return failures
 
+    def _is_free(self) -> bool:
+        """Whether nobody is in the context; another loop's thread still is as soon as it has created the bean."""
+        try:
+            self.context.run(_nothing)
+        except RuntimeError:
+            return False
+        return True
+
+    async def _freed(self, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while not self._is_free() and loop.time() < deadline:
+            with suppress(asyncio.CancelledError):  # of the task that ends everything: the steps still run
+                await asyncio.sleep(0)
+
     def _named(self, error: BaseException, step: Callable[[], object]) -> BaseException:
         return noted(error, f"while destroying {self.subject} with {getattr(step, '__name__', 'close')}()")
+
+
+def _nothing() -> None:
+    pass
 
 
 def noted(error: BaseException, note: str) -> BaseException:
