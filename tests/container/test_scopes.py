@@ -23,6 +23,7 @@ from cortado.container import (
     bean,
     component,
     configuration,
+    post_construct,
     pre_destroy,
     prototype,
     request_scope,
@@ -853,6 +854,28 @@ async def test_what_a_scope_lets_go_of_may_ask_for_beans():
         async with container.scope("session") as session:
             session.get(Last)
         assert told == [Other]
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+async def test_a_prototype_is_made_in_the_scope_of_whoever_asks(hooked):
+    """Its constructor finds the beans of that scope through a `Lazy`."""
+
+    class Guest:
+        def __init__(self, visitor: Lazy[Visitor], panel: Lazy[Panel]) -> None:
+            self.visitor, self.panel = visitor.get(), panel.get()
+
+    class Invited(Guest):
+        @post_construct
+        def greet(self) -> None: ...
+
+    wanted = Invited if hooked else Guest
+    container = Container(Clock, Visitor, Panel)
+    container.register(wanted, scope="prototype")
+    async with container, container.scope("session") as session:
+        async with container.scope("child", parent=session) as child:
+            for guest in (container.get(wanted), await container.aget(wanted), child.get(wanted)):
+                assert guest.visitor is session.get(Visitor)
+                assert guest.panel is child.get(Panel)
 
 
 async def test_a_scope_keeps_nothing_after_its_end():

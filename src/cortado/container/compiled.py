@@ -26,6 +26,8 @@ class Progress(Protocol):
     """Whose factory runs."""
     disturbed: bool
     """Whether somebody else creates beans of the same lifetime now."""
+    around: object
+    """The scope of whoever asks, in which a prototype is made."""
 
 
 class Holder(Protocol):
@@ -87,6 +89,8 @@ def _compiled(recipe: Recipe) -> CompiledPlan:
         elif one.cached:
             writer.create(one)
     if whole:
+        if not recipe.cached:
+            writer.line("active.set(progress.around)")
         writer.line(f"return {writer.value(recipe)}")
     elif type(recipe) is Recipe and all(one.cached or isinstance(one, Given) for one in recipe.inputs):
         writer.line(f"return {writer.arguments(recipe, 1)}")

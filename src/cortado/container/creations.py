@@ -100,10 +100,11 @@ class Run(Creation):
     two first says what it does and then looks at what the other does, so that at least one of them gives way.
     """
 
-    __slots__ = ("awaiting", "disturbed", "thread")
+    __slots__ = ("around", "awaiting", "disturbed", "thread")
 
-    def __init__(self, recipe: Recipe, parent: Creation | None) -> None:
+    def __init__(self, recipe: Recipe, parent: Creation | None, around: object) -> None:
         self.recipe = recipe
+        self.around = around
         self.parent = parent
         self.waits = ()
         self.over = False

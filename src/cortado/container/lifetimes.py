@@ -158,7 +158,7 @@ class Lifetime:
             if one not in instances:
                 return NOT_READY
         try:
-            return home._run_through(recipe, plan)
+            return home._run_through(recipe, plan, self)
         except Bail:
             return NOT_READY
 
@@ -190,7 +190,7 @@ class Lifetime:
             return instance
         home = self._home(recipe)
         with suppress(Bail):
-            return await home._followed(recipe, plan_of(recipe))
+            return await home._followed(recipe, plan_of(recipe), self)
         for one in home._missing(recipe):
             await home._home(one)._acreate_for(recipe, one)
         return await home._value(recipe)
@@ -400,7 +400,7 @@ class Lifetime:
         run = self.shared.runs.get(self)
         return recipe in self._creations or (run is not None and run.thread != get_ident())
 
-    async def _followed(self, recipe: Recipe, plan: CompiledPlan) -> object:
+    async def _followed(self, recipe: Recipe, plan: CompiledPlan, asked: "Lifetime") -> object:
         """Return an instance by its compiled plan.
 
         Raises:
@@ -408,15 +408,15 @@ class Lifetime:
         """
         for one in plan.before:
             if one not in self._instances:
-                await self._acreate_for(recipe, one, self._run_through(recipe, plan_of(one)))
-        made = self._run_through(recipe, plan)
+                await self._acreate_for(recipe, one, self._run_through(recipe, plan_of(one), asked))
+        made = self._run_through(recipe, plan, asked)
         if plan.whole:
             return made
         if recipe.cached:
             await self._acreate_for(recipe, recipe, made)
         return await self._value(recipe)
 
-    def _run_through(self, requested: Recipe, plan: CompiledPlan) -> object:
+    def _run_through(self, requested: Recipe, plan: CompiledPlan, asked: "Lifetime") -> object:
         """Have a compiled plan create what it creates, in a context of its own.
 
         Raises:
@@ -424,7 +424,8 @@ class Lifetime:
         """
         if self.closed:
             raise self._over()
-        run = Run(requested, creating.get())
+        around = self.active.get() if asked.parent is None else asked
+        run = Run(requested, creating.get(), around)
         if self.shared.runs.setdefault(self, run) is not run:
             raise Bail
         try:
