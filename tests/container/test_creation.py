@@ -374,6 +374,50 @@ async def test_a_plan_begins_as_somebody_else_creates():
         assert runs == [creating]
 
 
+@pytest.mark.parametrize("hooked", [False, True])
+async def test_prototype_that_raises_cancelled_error(hooked):
+    """What nobody has cancelled is a creation error of a prototype, too."""
+
+    class Plain:
+        def __init__(self) -> None:
+            raise asyncio.CancelledError
+
+    class Hooked(Plain):
+        @post_construct
+        def up(self) -> None: ...
+
+    wanted = Hooked if hooked else Plain
+    container = Container()
+    container.register(wanted, scope="prototype")
+    async with container:
+        with pytest.raises(BeanCreationError):
+            container.get(wanted)
+        with pytest.raises(BeanCreationError):
+            await container.aget(wanted)
+        with pytest.raises(BeanCreationError):
+            await asyncio.to_thread(container.get, wanted)
+
+
+async def test_prototype_whose_caller_is_cancelled():
+    """A prototype's factory runs in its caller's task, so the caller's cancellation ends it, as itself."""
+    entered = asyncio.Event()
+
+    @prototype
+    @component
+    class Waiting:
+        @post_construct
+        async def up(self) -> None:
+            entered.set()
+            await asyncio.Event().wait()
+
+    async with Container(Waiting) as container:
+        asking = asyncio.create_task(container.aget(Waiting))
+        await entered.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+
 async def test_thread_in_a_thread():
     """Two threads wait for one creation without each other's locks: an unrelated bean is had meanwhile."""
     entered, leave = threading.Event(), threading.Event()

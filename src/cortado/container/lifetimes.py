@@ -31,9 +31,9 @@ from cortado.container.errors import (
     ScopeClosedError,
 )
 from cortado.container.injection import name_of
-from cortado.container.recipes import NOT_READY, Built, Given, Recipe, at_once
+from cortado.container.recipes import NOT_READY, Built, Foreign, Given, Recipe, at_once
 from cortado.container.teardown import Finaliser, ending_here, report, uninterrupted
-from cortado.tasks import Starter, settle
+from cortado.tasks import Starter, settle, was_cancelled
 
 __all__ = ["Around", "Lifetime"]
 
@@ -659,7 +659,11 @@ class Lifetime:
                 if home.closed:  # it may hold what has ended meanwhile
                     raise home._over()
                 return built.instance
-            except Exception as error:  # noqa: BLE001 - passed on
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and (
+                    isinstance(recipe, Foreign) or _is_cancelled()
+                ):
+                    raise
                 failure = _failure(recipe.definition, error)
                 raise failure from failure.__cause__
             finally:
@@ -685,6 +689,14 @@ def _cancel(creation: SharedCreation) -> None:
     task = creation.task
     if task is not None and not task.get_loop().is_closed():
         task.get_loop().call_soon_threadsafe(task.cancel)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody has cancelled the running task, if there is one, rather than a factory having raised that."""
+    try:
+        return was_cancelled()
+    except RuntimeError:  # no event loop runs in this thread
+        return False
 
 
 def _failure(definition: BeanDefinition, error: BaseException) -> ContainerError:
