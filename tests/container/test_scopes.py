@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import pytest
 
@@ -266,6 +266,36 @@ class TestGiven:
     class Desk:
         def __init__(self, ticket: Ticket) -> None:
             self.ticket = ticket
+
+    async def test_by_a_protocol(self):
+        """It is found by a protocol whose members it has, and what has them not is missing."""
+
+        class Named(Protocol):
+            name: str
+
+        class Other(Protocol):
+            other: str
+
+        @scope("job")
+        @component
+        class Greeting:
+            def __init__(self, named: Named) -> None:
+                self.named = named
+
+        class Job:
+            def __init__(self) -> None:
+                self.name = "it"
+
+            name: str
+
+        container = Container(Greeting)
+        container.register_scope("job")
+        job = Job()
+        async with container, container.scope("job", job) as open_job:
+            assert open_job.get(Greeting).named is job
+            assert open_job.get(Named) is job
+            with pytest.raises(NoSuchBeanError):
+                open_job.get(Other)
 
     async def test_needs_no_registration(self):
         """It is injected by its type, and can be asked for."""

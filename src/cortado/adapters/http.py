@@ -176,7 +176,7 @@ class _RequestScope(BeanScope):
         self._exchange = exchange
 
     def given_here(self, wanted: type) -> object:
-        return self._exchange.request if issubclass(Request, wanted) else NOT_READY
+        return self._exchange.request if wanted in Request.__mro__ else NOT_READY
 
 
 class _Exchange:

@@ -31,6 +31,7 @@ from cortado.container.errors import (
     ScopeClosedError,
 )
 from cortado.container.injection import name_of
+from cortado.container.matching import is_of
 from cortado.container.recipes import NOT_READY, Built, Foreign, Given, Recipe, at_once
 from cortado.container.teardown import Finaliser, ending_here, report, uninterrupted
 from cortado.tasks import Starter, settle, was_cancelled
@@ -223,7 +224,7 @@ class Lifetime:
     def given_here(self, wanted: type) -> object:
         """Return what this lifetime itself was given of a type; `NOT_READY` where there is none."""
         for one in self._given:
-            if isinstance(one, wanted):
+            if is_of(one, wanted):
                 return one
         return NOT_READY
 

@@ -11,7 +11,7 @@ from typing_extensions import get_protocol_members, is_protocol
 from cortado.container.definitions import BeanDefinition
 from cortado.container.forms import expanded, is_union, plain, substituted
 
-__all__ = ["TypeIndex", "supertypes", "variables_of"]
+__all__ = ["TypeIndex", "is_of", "supertypes", "variables_of"]
 
 Arguments = tuple[Any, ...]
 
@@ -71,6 +71,14 @@ class TypeIndex:
         if type(origin).__subclasscheck__ is type.__subclasscheck__:
             return ()
         return tuple(one for one, known in self._supertypes.items() if _is_virtual(known, origin, wanted))
+
+
+def is_of(instance: object, wanted: type) -> bool:
+    """Whether an object is of a type; of a protocol, whether its class has what that asks for."""
+    if not is_protocol(wanted):
+        return isinstance(instance, wanted)
+    members = get_protocol_members(wanted)
+    return wanted in type(instance).__mro__ or (bool(members) and _has(type(instance), members))
 
 
 def supertypes(given: Any) -> dict[Any, Arguments]:
