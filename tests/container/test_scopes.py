@@ -605,6 +605,35 @@ class TestEnd:
             await session.aclose()
         assert [str(record.exc_info[1]) for record in caplog.records] == ["no"]
 
+    @pytest.mark.parametrize("hooked", [False, True])
+    async def test_during_a_construction(self, hooked):
+        """Nobody gets a bean whose construction, in a thread, a scope's end has overtaken."""
+        entered, leave = threading.Event(), threading.Event()
+
+        class Plain:
+            def __init__(self) -> None:
+                entered.set()
+                leave.wait(10)
+
+        class Hooked(Plain):
+            @pre_destroy
+            def down(self) -> None: ...
+
+        wanted = Hooked if hooked else Plain
+        container = Container()
+        container.register(wanted, scope="session")
+        async with container:
+            session = container.scope("session")
+            asking = asyncio.create_task(asyncio.to_thread(session.get, wanted))
+            await asyncio.to_thread(entered.wait, 10)
+            closing = asyncio.create_task(session.aclose())
+            while not session.closed:
+                await asyncio.sleep(0)
+            leave.set()
+            with pytest.raises(ScopeClosedError):
+                await asking
+            await closing
+
     async def test_several_may_close_at_once(self):
         """Both wait for the one end; the failures are told once."""
         runs = []

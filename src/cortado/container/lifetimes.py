@@ -432,7 +432,10 @@ class Lifetime:
         try:
             if self._creations:
                 raise Bail
-            return Context().run(plan.build, self, self._instances, run, self.shared.active)
+            made = Context().run(plan.build, self, self._instances, run, self.shared.active)
+            if self.closed:
+                raise self._over()
+            return made
         except Bail:
             raise
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - passed on
