@@ -549,7 +549,7 @@ class TestEnd:
                 await task
             assert ended == ["slow", "first"]
 
-    async def test_is_complete_even_when_every_task_is_cancelled(self):
+    async def test_the_scopes_around_end_too_when_every_task_is_cancelled(self):
         """As at the end of `asyncio.run`: the scopes around the one that is about to end still end."""
         ended = []
         begun = asyncio.Event()

@@ -310,7 +310,9 @@ class Lifetime:
             underway = list(self._creations.values())
             within = list(self._children)
         for child in reversed(within):
-            with suppress(asyncio.CancelledError):  # as when the loop is about to close: the rest has to end, too
+            with suppress(
+                asyncio.CancelledError
+            ):  # as when the loop is about to close: the rest has to end, too
                 await child._ended_with(failures)
         for one in underway:
             _cancel(one)
