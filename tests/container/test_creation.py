@@ -853,3 +853,46 @@ async def test_bean_in_the_way_of_its_container(call: str):
     container.register(Meddler, lazy=False)
     with pytest.raises(StartupError, match="can't start or stop it"):
         await asyncio.wait_for(container.start(), 5)
+
+
+def test_a_loop_that_is_closed_takes_no_bean_along():
+    """A creation that can't come to its end is given up: who asks later creates it anew, and the stop is quick."""
+    made = []
+
+    class Shared: ...
+
+    @configuration
+    class Slow:
+        @bean
+        async def shared(self) -> Shared:
+            made.append(1)
+            if len(made) < 3:
+                await asyncio.Event().wait()
+            return Shared()
+
+    container = Container(Slow, close_timeout=60)
+
+    async def begin():
+        await container.start()
+        waiting = asyncio.create_task(container.aget(Shared))
+        while not made:
+            await asyncio.sleep(0)
+        return waiting
+
+    async def ask_again():
+        waiting = asyncio.create_task(container.aget(Shared))
+        while len(made) < 2:
+            await asyncio.sleep(0)
+        return waiting
+
+    async def get_it():
+        assert type(await asyncio.wait_for(container.aget(Shared), 10)) is Shared
+        await asyncio.wait_for(container.stop(), 10)
+
+    for first in (begin(), ask_again()):
+        loop = asyncio.new_event_loop()
+        waiting = loop.run_until_complete(first)
+        loop.close()
+        waiting._log_destroy_pending = False
+    asyncio.run(get_it())
+    assert len(made) == 3

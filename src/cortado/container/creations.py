@@ -70,6 +70,11 @@ class SharedCreation(Creation):
         self.error: BaseException | None = None
         self.outcome: Future[None] | None = None
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it can't come to an end, because the event loop of its task is closed."""
+        return not self.over and self.task is not None and self.task.get_loop().is_closed()
+
     def awaited(self) -> "Future[None]":
         """Return what is done when the creation is over; to be called under the lock, and before it is."""
         if self.outcome is None:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, Token
 from threading import get_ident
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from cortado.container.compiled import Bail, CompiledPlan, plan_of
 from cortado.container.creations import (
@@ -37,6 +37,9 @@ from cortado.container.teardown import Finaliser, ending_here, report, uninterru
 from cortado.tasks import Starter, settle, was_cancelled
 
 __all__ = ["Around", "Lifetime"]
+
+
+LOST: Final = "the event loop in which it was created is closed"
 
 
 class Around(Protocol):
@@ -315,6 +318,8 @@ class Lifetime:
             ):  # as when the loop is about to close: the rest has to end, too
                 await child._ended_with(failures)
         for one in underway:
+            if one.is_lost:
+                self._fail(one, RuntimeError(LOST))
             _cancel(one)
         for one in underway:
             failures += await self._late(one)
@@ -516,6 +521,9 @@ class Lifetime:
 
     def _join(self, recipe: Recipe) -> tuple[SharedCreation | None, bool]:
         """Return the creation of an instance and whether it is ours to run, or None where the instance exists."""
+        known = self._creations.get(recipe)
+        if known is not None and known.is_lost:
+            self._fail(known, RuntimeError(LOST))
         with self.shared.lock:
             if self._kept(recipe) is not NOT_READY:
                 return None, False
@@ -629,7 +637,10 @@ class Lifetime:
         ended = self.closed and isinstance(error, asyncio.CancelledError)
         failure = self._over() if ended else _failure(creation.definition, error)
         with self.shared.lock:
-            self._creations.pop(creation.recipe, None)
+            if creation.over:
+                return
+            if self._creations.get(creation.recipe) is creation:
+                del self._creations[creation.recipe]
             creation.close(failure)
         creation.conclude()
 
