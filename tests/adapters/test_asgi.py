@@ -1,5 +1,8 @@
 """The transport on ASGI: what servers do differently is levelled."""
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 
 from cortado.adapters.asgi import RAW_SEND, AsgiTransport
@@ -118,7 +121,6 @@ async def test_abort():
             self.aborted += 1
 
     transport, server = transport_of()
-    assert not transport.abort()
     server.transport = Cut()
     assert transport.abort()
 
@@ -127,3 +129,65 @@ async def test_abort():
     behind = AsgiTransport({**SCOPE, RAW_SEND: server.send}, server.receive, wrapped)
     assert behind.abort()
     assert server.transport.aborted == 2
+
+
+async def test_abort_finds_the_connection_behind_a_stream():
+    """Where each stream sends to a protocol and that to a connection, as in hypercorn, the connection is cut."""
+    cut = []
+
+    class Connection:
+        writer = SimpleNamespace(transport=SimpleNamespace(abort=lambda: cut.append("cut")))
+
+        def send(self): ...
+
+    class Protocol:
+        send = Connection().send
+
+        def stream_send(self): ...
+
+    class Stream:
+        def __init__(self):
+            self.send = Protocol().stream_send
+
+        async def app_send(self, event): ...
+
+    assert AsgiTransport(dict(SCOPE), Server().receive, Stream().app_send).abort()
+    assert cut == ["cut"]
+
+    over_http2 = AsgiTransport({**SCOPE, "http_version": "2"}, Server().receive, Stream().app_send)
+    assert not over_http2.abort()
+    assert cut == ["cut"]
+
+
+async def test_abort_lets_go_of_a_server_that_cannot_cut():
+    """Without a way to cut the connection, nothing of the server's is held or used any more."""
+    transport, server = transport_of(**{RAW_SEND: "the server's"})
+    reading = asyncio.get_running_loop().create_future()
+    waiting = AsgiTransport(dict(SCOPE), lambda: reading, server.send)
+    receiving = asyncio.create_task(waiting.receive())
+    await asyncio.sleep(0)
+
+    assert not transport.abort()
+    assert not waiting.abort()
+
+    with pytest.raises(ConnectionAbortedError):
+        await transport.send_text("too late")
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    assert server.sent == []
+    assert reading.cancelled()
+
+
+async def test_close_ends_a_read_that_would_hold_it_up():
+    """The close frame leaves although a receive is pending, also where a server does one thing at a time."""
+    server = Server()
+    reading = asyncio.get_running_loop().create_future()
+    transport = AsgiTransport(dict(SCOPE), lambda: reading, server.send)
+    receiving = asyncio.create_task(transport.receive())
+    await asyncio.sleep(0)
+
+    await transport.close(1001, "bye")
+
+    assert server.sent == [{"type": "websocket.close", "code": 1001, "reason": "bye"}]
+    with pytest.raises(asyncio.CancelledError):
+        await receiving

@@ -24,12 +24,13 @@ class AsgiTransport:
     server can do, and a connection is cut where the server lets us.
     """
 
-    __slots__ = ("_receive", "_scope", "_send", "handshake")
+    __slots__ = ("_reading", "_receive", "_scope", "_send", "handshake")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.handshake = Handshake.of(scope)
         """What the peer said when it asked for the connection."""
         self._scope, self._receive, self._send = scope, receive, send
+        self._reading: Awaitable[Event] | None = None
 
     async def asked(self) -> bool:
         """Take the server's first event; False when the client is gone before anything could be done."""
@@ -42,7 +43,8 @@ class AsgiTransport:
 
     async def receive(self) -> str | bytes | Departure:
         """Wait for the next message, or for the peer's departure."""
-        event = await self._receive()
+        self._reading = reading = self._receive()
+        event = await reading
         if event["type"] == "websocket.receive":
             text: str | None = event.get("text")
             data: bytes | None = event.get("bytes")
@@ -58,7 +60,8 @@ class AsgiTransport:
         return self._send({"type": "websocket.send", "bytes": data})
 
     def close(self, code: int, reason: str) -> Awaitable[None]:
-        """Send the close frame."""
+        """Send the close frame; a pending `receive()` may come to nothing."""
+        self._stop_reading()  # granian sends no close frame as long as it receives
         return self._send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def deny(self, status: int, headers: RawHeaders, body: bytes) -> None:
@@ -75,14 +78,46 @@ class AsgiTransport:
         )  # uvicorn learns in the next turn that the handshake is over; before, it would complain
 
     def abort(self) -> bool:
-        """Cut the connection without farewell; False where the server gives no way to."""
-        send = self._scope.get(RAW_SEND, self._send)
-        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        """Cut the connection without farewell; False where the server gives no way to.
+
+        Over HTTP/2 other streams share the connection, so it stays.
+        """
+        if self._scope.get("http_version") == "2":
+            return False
+        transport = _transport(self._scope.get(RAW_SEND, self._send))
         abort = getattr(transport, "abort", None)
         if not callable(abort):
+            self._let_go()
             return False
         abort()
         return True
+
+    def _let_go(self) -> None:
+        """Keep nothing of the server's: granian closes a socket when its last object is gone."""
+        self._scope.pop(RAW_SEND, None)
+        self._send = self._receive = _cut_off
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        reading, self._reading = self._reading, None
+        cancel = getattr(reading, "cancel", None)  # granian's has one; a coroutine has not
+        if cancel is not None:
+            cancel()
+
+
+async def _cut_off(*_: object) -> Any:
+    raise ConnectionAbortedError("the connection was cut")
+
+
+def _transport(send: object) -> object:
+    """Find the event loop's transport behind a server's `send`, or None. All of it is private to the servers."""
+    owner = getattr(send, "__self__", None)
+    found = getattr(owner, "transport", None)  # uvicorn, gunicorn
+    if found is not None:
+        return found
+    for _ in range(2):  # hypercorn: from the stream to its protocol, from there to the connection
+        owner = getattr(getattr(owner, "send", None), "__self__", None)
+    return getattr(getattr(owner, "writer", None), "transport", None)
 
 
 def _departure(event: Event) -> Departure:
