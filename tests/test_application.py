@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 
 import pytest
 from starlette.applications import Starlette
@@ -372,6 +373,42 @@ async def test_draining_application_refuses_newcomers():
     assert response.headers["content-type"] == "application/problem+json"
 
 
+async def test_readiness():
+    """An application is ready from the end of its start until it drains, and again when it is started again."""
+    app = make()
+    assert not app.ready
+    for _ in range(2):
+        await app.start()
+        assert app.ready
+        await app.drain()
+        assert not app.ready
+        await app.stop()
+        assert not app.ready
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_sigterm_drains_first(wanted):
+    """The lifespan stands before the server's handler of SIGTERM, unless the setting says otherwise."""
+    heard, passed = [], asyncio.Event()
+
+    def server(number, frame):
+        heard.append(app.ready)
+        passed.set()
+
+    app = make(settings={"drain_on_sigterm": wanted})
+    former = signal.signal(signal.SIGTERM, server)
+    try:
+        async with app.lifespan():
+            signal.raise_signal(signal.SIGTERM)
+            async with asyncio.timeout(5):
+                await passed.wait()
+        assert signal.getsignal(signal.SIGTERM) is server
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+    assert heard == [not wanted]
+
+
 class Held:
     """A middleware that keeps handshakes back until it is told."""
 
@@ -624,6 +661,7 @@ async def test_evicted_peer_is_aborted_behind_middleware():
         ({"websocket": {"max_mesage_size": 1}}, "did you mean 'max_message_size'"),
         ({"websocket": {"send_timeout": 0}}, "send_timeout"),
         ({"drain": 1}, "drain_timeout"),
+        ({"drain_on_sigterm": "yes"}, "drain_on_sigterm must be True or False"),
         (7, "mapping"),
     ],
 )

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import anyio
@@ -15,6 +15,7 @@ from cortado.adapters.errors import ErrorResponder
 from cortado.adapters.guarded import Guarded
 from cortado.adapters.http import HTTP_CONTEXT, http_routes, send_rendered
 from cortado.adapters.router import Router
+from cortado.adapters.signals import Forewarning
 from cortado.adapters.starlette import WEBSOCKET_CONTEXT, WebSocketRegistrar
 from cortado.container import Container
 from cortado.container import Scope as BeanLife
@@ -94,6 +95,7 @@ class Cortado:
         self._router: Router | None = None
         self._starting: asyncio.Task[Router] | None = None
         self._draining = False
+        self._forewarning = Forewarning(self.drain, limit=self.settings.drain_timeout + 1)
         self._app: App = self._dispatch
         entries = tuple(middleware)
         for entry in reversed(entries):
@@ -105,6 +107,11 @@ class Cortado:
     def routes(self) -> list[BaseRoute]:
         """The routes, as Starlette's objects; empty until the application has started."""
         return list(self._router.routes) if self._router is not None else []
+
+    @property
+    def ready(self) -> bool:
+        """Whether newcomers are served: True from the end of the start until a drain or the stop begins."""
+        return self._router is not None and not self._draining
 
     def discover(self) -> Discovery:
         """Read what the controllers map, and all that is wrong with it; creates nothing, and works before the start."""
@@ -126,6 +133,7 @@ class Cortado:
             scope["app"] = self
             if kind == "websocket":
                 scope[RAW_SEND] = send
+                self._forewarning.met(send)
             await self._app(scope, receive, send)
         else:
             raise RuntimeError(f"the server asks for {kind!r}, which is no protocol of this application")
@@ -183,7 +191,8 @@ class Cortado:
         """Run the application for the time of a context; takes the place of an outer application's lifespan."""
         await self.start()
         try:
-            yield
+            with self._heard():
+                yield
         finally:
             await self.stop()
 
@@ -196,12 +205,16 @@ class Cortado:
                 logger.exception("The application can't start")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
-        await send({"type": "lifespan.startup.complete"})
         try:
-            await receive()
+            with self._heard():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
         finally:
             await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _heard(self) -> AbstractContextManager[None]:
+        return self._forewarning.heard() if self.settings.drain_on_sigterm else nullcontext()
 
     def _check_not_starting_here(self) -> None:
         if self._starting is not None and self._starting is asyncio.current_task():

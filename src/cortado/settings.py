@@ -114,12 +114,16 @@ class Settings:
     """How long the application waits at its end for sessions to finish."""
     drain_jitter: float = 2.0
     """Over how many seconds a drain spreads its closes."""
+    drain_on_sigterm: bool = True
+    """Whether a SIGTERM drains the application before the server acts on it, where the server lets it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "websocket", _group(WebSocketSettings, self.websocket, "websocket"))
         object.__setattr__(self, "http", _group(HttpSettings, self.http, "http"))
         _check_seconds(self, "drain_timeout")
         _check_seconds(self, "drain_jitter", zero=True)
+        if not isinstance(self.drain_on_sigterm, bool):
+            raise ConfigurationError(f"drain_on_sigterm must be True or False, not {self.drain_on_sigterm!r}")
 
     @classmethod
     def of(cls, given: "Settings | Mapping[str, Any] | None") -> Self:

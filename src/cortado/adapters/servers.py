@@ -10,7 +10,7 @@ import signal
 import socket
 from collections.abc import Generator
 from types import FrameType
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
@@ -75,6 +75,9 @@ class Server(uvicorn.Server):
         last_resort: Seconds from the first signal after which the process is ended with status 1, and the stack of
             every thread is written to stderr: nothing, not even a blocked event loop, outlives it. None means never.
     """
+
+    drains: ClassVar[bool] = True
+    """That this server ends the sessions itself: the application leaves the signals to it."""
 
     def __init__(self, config: uvicorn.Config, *, last_resort: float | None = None) -> None:
         super().__init__(config)
