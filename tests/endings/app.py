@@ -1,6 +1,7 @@
 """An application with an endpoint for each way a session may end; it records what its hooks see."""
 
 import asyncio
+import os
 
 from cortado import Cortado
 from cortado.container import event_listener, pre_destroy, rest_controller, service
@@ -15,7 +16,10 @@ from cortado.websocket import (
 )
 from tests.support.events import record
 
-PAUSE = 0.05  # what each hook awaits, so that one cut short shows
+latecomer = asyncio.Event()
+PAUSE = float(
+    os.environ.get("CORTADO_TEST_PAUSE", "0.05")
+)  # what each hook awaits, so that one cut short shows
 
 
 @service
@@ -124,6 +128,15 @@ class Endings:
         finally:
             record("handler cleaned up", session)
 
+    @websocket_mapping("/linger")
+    async def lingers(self, session: WebSocketSession) -> None:
+        """Hold the drain up until somebody has come too late."""
+        await self.accept(session)
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.wait_for(latecomer.wait(), 5)
+
     @websocket_mapping("/push")
     async def pushes(self, session: WebSocketSession) -> None:
         await self.accept(session)
@@ -203,6 +216,7 @@ class Cancelling:
     """What a server does that loses patience: cancels the task of a connection, several times.
 
     `?cancel=3` cancels three times, each time in a later turn of the loop, as soon as the handshake is accepted.
+    Whoever asks for `/late` comes too late for what waits for them.
     """
 
     def __init__(self, app: Cortado) -> None:
@@ -210,6 +224,8 @@ class Cancelling:
 
     async def __call__(self, scope, receive, send) -> None:
         query = scope.get("query_string", b"")
+        if scope.get("path") == "/late":
+            asyncio.get_running_loop().call_later(PAUSE, latecomer.set)
         if not query.startswith(b"cancel="):
             await self.app(scope, receive, send)
             return

@@ -66,3 +66,21 @@ def test_close_is_seen_before_the_hooks_are_done(start_server, start_client, eve
     assert client.closed() == Closed(1012, "")
     server.wait(10)
     assert event_log.names()[-1] == "bean destroyed"
+
+
+def test_second_signal_is_not_kept_waiting(start_server, start_client, event_log):
+    """While SIGTERM drains, a second one makes uvicorn act at once; the drain still comes to its end."""
+    server = start_server(APP)
+    client = start_client()
+    client.connect(server.url("/ws/linger"))
+    event_log.wait_for_name("accepted")
+
+    server.terminate()
+    assert client.closed().code == 1012
+    assert "Shutting down" not in server.log()
+    server.terminate()
+    server.until(lambda: "Shutting down" in server.log(), "the server to act")
+    assert "on_disconnect" not in event_log.names()
+
+    server.wait(10)
+    assert event_log.names()[-1] == "bean destroyed"

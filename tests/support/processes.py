@@ -109,6 +109,14 @@ class ChildProcess:
     def unpause(self) -> None:
         self.signal(signal.SIGCONT)
 
+    def group(self) -> list[int]:
+        """Return the ids of the process and of all that it has started, as far as they still run."""
+        return [
+            int(stat.parent.name)
+            for stat in Path("/proc").glob("[0-9]*/stat")
+            if (fields := _fields(stat)) and int(fields[2]) == self.pid and fields[0] not in "ZX"
+        ]
+
     def wait(self, timeout: float = 10) -> int:
         """Return the exit status: negative for a signal."""
         self.until(lambda: not self.alive, "the process to end", timeout)
@@ -128,4 +136,12 @@ class ChildProcess:
                 pipe.close()
 
     def _state(self) -> str:
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2][:1]
+        return _fields(Path(f"/proc/{self.pid}/stat"))[0]
+
+
+def _fields(stat: Path) -> list[str]:
+    """Return what the kernel says of a process after its name: state, parent, group; nothing if it has ended."""
+    try:
+        return stat.read_text().rpartition(") ")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []

@@ -19,8 +19,11 @@ class TcpSocket:
 
 
 def open_files(pid: int) -> int:
-    """Return how many file descriptors a process holds."""
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    """Return how many file descriptors a process holds; none if it has ended."""
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+    except FileNotFoundError:
+        return 0
 
 
 def tcp_sockets(pid: int) -> list[TcpSocket]:
