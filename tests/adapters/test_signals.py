@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -215,6 +217,42 @@ async def test_server_that_drains_itself():
 
     with Forewarning(Told().drain, limit=60).heard():
         assert signal.getsignal(signal.SIGTERM) is handler
+
+
+FORKED = """
+import asyncio, os, signal
+from cortado.adapters.signals import Forewarning
+
+heard = []
+
+async def drain():
+    heard.append("drain")
+
+async def main():
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, lambda: None)  # so that the loop listens
+    signal.signal(signal.SIGTERM, lambda number, frame: heard.append("server"))
+    with Forewarning(drain, limit=60).heard():
+        child = os.fork()
+        if not child:
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(len(heard))
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        for _ in range(10):
+            await asyncio.sleep(0)
+    print(status, heard)
+
+asyncio.run(main())
+"""
+
+
+def test_forked_child():
+    """A signal to a forked child is the child's: its own handler has it at once, and its parent goes on."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout == "1 []\n"
 
 
 async def test_outside_the_main_thread():

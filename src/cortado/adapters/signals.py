@@ -66,9 +66,9 @@ class Forewarning:
 
         A loop that was stopped and started since, as granian's is, listens anew, and we stand before it again.
         """
-        if self._ear is not None:
+        if self._ear is not None and threading.current_thread() is threading.main_thread():
             self._ear.listen()
-        elif self._hold is not None and self._watch is None and (end := _end_of_hypercorn(send)) is not None:
+        elif self._watch is None and self._hold is not None and (end := _end_of_hypercorn(send)) is not None:
             self._watch = asyncio.get_running_loop().create_task(
                 self._await(end), name="cortado-end-of-server"
             )
@@ -174,6 +174,16 @@ class _Ear:
         os.write(self._server, bytes((number,)))
 
 
+def _forget_in_child() -> None:
+    """Let a forked child's signals not be heard in its parent, whose ear it has inherited."""
+    if _Ear.present:
+        signal.set_wakeup_fd(-1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
+
+
 class _Hold:
     """A SIGTERM that the server doesn't know of yet, and the drain that it has begun.
 
@@ -183,6 +193,7 @@ class _Hold:
     def __init__(self, drain: Drain, limit: float) -> None:
         self._drain, self._limit = drain, limit
         self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
         self._draining: asyncio.Task[None] | None = None
         self._begun = False
         self._passes = False  # whether signals go straight to the server
@@ -192,7 +203,9 @@ class _Hold:
         """Return what is to be called for a signal in place of the server."""
 
         def hear(number: int, frame: FrameType | None) -> None:
-            if self._passes or server in self._held:
+            if os.getpid() != self._process:  # a forked child: the loop is its parent's
+                server(number, frame)
+            elif self._passes or server in self._held:
                 self.pass_on()
                 server(number, frame)
             else:
