@@ -1,6 +1,7 @@
 """Hearing of SIGTERM before the server acts on it, so that sessions end while their sockets still work."""
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -88,8 +89,8 @@ class Forewarning:
 def _end_of_hypercorn(send: object) -> Callable[[], Awaitable[object]] | None:
     """Return how to wait for the end of hypercorn's worker, which only a private event tells."""
     context = getattr(getattr(send, "__self__", None), "context", None)
-    wait = getattr(getattr(context, "terminated", None), "wait", None)
-    return wait if callable(wait) else None
+    wait: Callable[[], Awaitable[object]] | None = getattr(getattr(context, "terminated", None), "wait", None)
+    return wait
 
 
 def _handler_of_the_server() -> SignalHandler | None:
@@ -134,6 +135,7 @@ class _Ear:
     @contextmanager
     def open(cls, hold: "_Hold") -> Iterator["_Ear"]:
         """Listen in the running loop for the time of a context."""
+        _leave_children_alone()
         loop = asyncio.get_running_loop()
         ear = cls(hold)
         loop.add_reader(ear._reader, ear._read)
@@ -180,8 +182,10 @@ def _forget_in_child() -> None:
         signal.set_wakeup_fd(-1)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+@functools.cache
+def _leave_children_alone() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_in_child)
 
 
 class _Hold:
