@@ -2,12 +2,14 @@
 
 import asyncio
 import functools
+import gc
 import logging
+import weakref
 
 import pytest
 
 from cortado.websocket import SessionStateError, WebSocketDisconnect
-from cortado.websocket.hooks import Callbacks, call_hook, wants_argument
+from cortado.websocket.hooks import Callbacks, FlushCallbacks, call_hook, wants_argument
 
 
 class Callable1:
@@ -77,6 +79,56 @@ def test_after_their_turn_registration_is_refused():
     callbacks.finish()
     with pytest.raises(SessionStateError, match="on_destroy"):
         callbacks.add(lambda: None)
+
+
+def test_callbacks_that_had_their_turn_are_not_held():
+    """What has run, or was cancelled, is kept alive neither by the callbacks nor by what cancels it."""
+    callbacks, objects = Callbacks("on_ended"), [Callable1(), Callable1()]
+    cancels = [callbacks.add(one.method) for one in objects]
+    held = [weakref.ref(one) for one in objects]
+    callbacks.pop()
+    cancels[1]()
+    objects.clear()
+    gc.collect()
+
+    assert [one() for one in held] == [None, None]
+    assert not callbacks
+
+
+def test_callbacks_may_be_given_another_session_and_have_an_owner():
+    """A callback is given the session that it was registered with; those of an owner can be withdrawn together."""
+    seen, callbacks, owner = [], Callbacks("on_ended"), object()
+    callbacks.add(seen.append, "scope")
+    callbacks.add(seen.append, "withdrawn", owner)
+    callbacks.add(seen.append)
+    callbacks.withdraw({owner})
+    while (callback := callbacks.pop()) is not None:
+        callback("session")
+
+    assert seen == ["scope", "session"]
+
+
+def test_callbacks_of_a_flush_come_once_or_always():
+    """Callbacks come in order, `once` ones once; those registered meanwhile come the next time."""
+    seen, callbacks, owner = [], FlushCallbacks("on_flush"), object()
+
+    def flush():
+        for callback in callbacks.turn():
+            callback("session")
+
+    callbacks.add(lambda: seen.append("once"), "scope", None, once=True)
+    callbacks.add(seen.append, "always", owner, once=False)
+    callbacks.add(
+        lambda: callbacks.add(lambda: seen.append("late"), "scope", None, once=True), 1, 2, once=True
+    )
+    flush()
+    assert seen == ["once", "always"]
+    flush()
+    assert seen == ["once", "always", "always", "late"]
+    callbacks.withdraw({owner})
+    flush()
+    assert len(seen) == 4
+    assert not callbacks
 
 
 @pytest.mark.parametrize(

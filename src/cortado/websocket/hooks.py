@@ -3,18 +3,21 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container, Iterator
 from typing import Any
 
 from cortado.tasks import settle, start
 from cortado.websocket.errors import SessionStateError, WebSocketDisconnect
 
-__all__ = ["Callbacks", "call_hook", "wants_argument"]
+__all__ = ["LATE_CALLBACKS", "Callbacks", "FlushCallbacks", "call_hook", "wants_argument"]
 
 logger = logging.getLogger("cortado.websocket")
 
 CUT_TIMEOUT = 1.0
 """How long a hook that is cut may take to give way, in seconds."""
+
+LATE_CALLBACKS = 1000
+"""How many callbacks of a kind may be registered while they run: an end must come to an end."""
 
 _left_behind: "set[asyncio.Task[None]]" = set()  # the loop itself holds tasks only weakly
 
@@ -27,14 +30,21 @@ class Callbacks:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         """What registers them, such as `on_ended`."""
-        self._waiting: list[_Registration] = []
+        self._waiting: dict[_Registration, None] = {}
         self._over = False
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, callback: Callable[..., object]) -> Callable[[], None]:
+    def add(
+        self, callback: Callable[..., object], session: Any = None, owner: object = None
+    ) -> Callable[[], None]:
         """Register a callback, `fn()` or `fn(session)`; return a function that cancels the registration.
+
+        Args:
+            callback: What to call.
+            session: What it is given; when left out, the session that it is called for.
+            owner: With whom it goes, by `withdraw()`.
 
         Raises:
             SessionStateError: The callbacks of this kind have already run.
@@ -44,39 +54,108 @@ class Callbacks:
             raise SessionStateError(
                 f"cannot register {self.kind}: its callbacks have run; register while the session is open"
             )
-        registration = _Registration(callback, wants_argument(callback))
-        self._waiting.append(registration)
-        return registration.cancel
+        return _Registration(_caller(callback, session), self._waiting, owner).cancel
 
     def pop(self) -> "Callable[[Any], object] | None":
         """Return the next callback, as a function of the session, or None when there is no more for now."""
-        while self._waiting:
-            registration = self._waiting.pop(0)
-            if registration.active:
-                registration.active = False
-                return registration.call
+        for registration in self._waiting:
+            return registration.taken()
         return None
+
+    def withdraw(self, owners: Container[object]) -> None:
+        """Cancel what belongs to some owners."""
+        _withdraw(self._waiting, owners)
 
     def finish(self) -> None:
         """Refuse registrations from now on: their turn is over."""
         self._over = True
 
 
-class _Registration:
-    __slots__ = ("_callback", "_wants_session", "active")
+class FlushCallbacks:
+    """The callbacks of one side of a flush: of the next one only, or of every one until they are cancelled."""
 
-    def __init__(self, callback: Callable[..., object], wants_session: bool) -> None:
-        self._callback, self._wants_session = callback, wants_session
-        self.active = True
+    __slots__ = ("_waiting", "kind")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        """What registers them: `on_flush` or `on_flushed`."""
+        self._waiting: dict[_Registration, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(
+        self, callback: Callable[..., object], session: Any, owner: object, *, once: bool
+    ) -> Callable[[], None]:
+        """Register a callback, `fn()` or `fn(session)`; return a function that cancels the registration.
+
+        Args:
+            callback: What to call.
+            session: What it is given.
+            owner: With whom it goes, by `withdraw()`.
+            once: Whether it comes at the next flush only.
+
+        Raises:
+            TypeError: It can't be called with the session or without arguments.
+        """
+        return _Registration(_caller(callback, session), self._waiting, owner, once=once).cancel
+
+    def turn(self) -> Iterator[Callable[[Any], object]]:
+        """Yield the callbacks of one flush, in order, as functions of the session.
+
+        What is registered meanwhile waits for the next flush; what is cancelled meanwhile doesn't come.
+        """
+        for registration in tuple(self._waiting):
+            if registration in self._waiting:
+                yield registration.taken()
+
+    def withdraw(self, owners: Container[object]) -> None:
+        """Cancel what belongs to some owners."""
+        _withdraw(self._waiting, owners)
+
+
+class _Registration:
+    """A callback that waits for its turn. Once it has come, or is cancelled, nothing here holds it any more."""
+
+    __slots__ = ("_waiting", "call", "once", "owner")
+
+    def __init__(
+        self,
+        call: Callable[[Any], object],
+        waiting: "dict[_Registration, None]",
+        owner: object,
+        *,
+        once: bool = True,
+    ) -> None:
+        self.call, self.owner, self.once = call, owner, once
+        self._waiting = waiting
+        waiting[self] = None
 
     def cancel(self) -> None:
-        self.active = False
+        self._waiting.pop(self, None)
+        self.call, self.owner = _nothing, None
 
-    def call(self, session: Any) -> object:
-        return self._callback(session) if self._wants_session else self._callback()
+    def taken(self) -> Callable[[Any], object]:
+        """Return the callback, as a function of the session; one that comes once waits no more."""
+        call = self.call
+        if self.once:
+            self.cancel()
+        return call
 
-    def __repr__(self) -> str:
-        return f"{getattr(self._callback, '__qualname__', self._callback)!s}"
+
+def _nothing(session: object) -> None: ...
+
+
+def _withdraw(waiting: dict[_Registration, None], owners: Container[object]) -> None:
+    for registration in tuple(waiting):
+        if registration.owner is not None and registration.owner in owners:
+            registration.cancel()
+
+
+def _caller(callback: Callable[..., object], session: Any) -> Callable[[Any], object]:
+    if not wants_argument(callback):
+        return lambda _: callback()
+    return callback if session is None else lambda _: callback(session)
 
 
 def wants_argument(callback: Callable[..., object]) -> bool:
