@@ -2,7 +2,13 @@
 
 from cortado.exceptions import CortadoError
 
-__all__ = ["InvalidFrame", "InvalidMessage", "SessionStateError", "WebSocketDisconnect"]
+__all__ = [
+    "DestroyedScopeError",
+    "InvalidFrame",
+    "InvalidMessage",
+    "SessionStateError",
+    "WebSocketDisconnect",
+]
 
 
 class WebSocketDisconnect(CortadoError):
@@ -24,6 +30,19 @@ class WebSocketDisconnect(CortadoError):
 
 class SessionStateError(CortadoError):
     """A call that the session's present state doesn't allow; the sentence names the state and the cure."""
+
+
+class DestroyedScopeError(SessionStateError):
+    """A scope of a session, or a value of it, was used after its destruction had begun.
+
+    Attributes:
+        scope: The scope's name, such as `panel` or `panel-chart`; empty for the session itself.
+    """
+
+    def __init__(self, scope: str, doing: str, cure: str) -> None:
+        self.scope = scope
+        where = f"scope {scope!r}" if scope else "the session"
+        super().__init__(f"cannot {doing}: {where} is destroyed; {cure}")
 
 
 class InvalidFrame(CortadoError):
