@@ -12,7 +12,7 @@ from cortado.adapters.asgi import AsgiTransport, Receive, Scope, Send
 from cortado.adapters.errors import ErrorResponder, report_unexpected
 from cortado.adapters.http import HTTP_CONTEXT
 from cortado.binding.call import Call
-from cortado.container import NOT_READY, Container
+from cortado.container import NOT_READY, BeanScope, Container
 from cortado.container import Scope as BeanLife
 from cortado.container.scoped import ScopeOnDemand
 from cortado.exceptions import StartupError
@@ -131,8 +131,14 @@ class WebSocketEndpoint:
         beans = ScopeOnDemand(partial(container.scope, BeanLife.SESSION, session), BeanLife.SESSION)
         active = container.lifetime.active
         active.set(beans)  # this is the context of the handler, which its tasks and hooks inherit
-        session._beans, session._end_beans = beans, beans.aclose
-        session._in_scope = lambda: beans.is_around(active.get())
+        holdings = session._holdings
+        holdings.beans, holdings.end_beans = beans, beans.aclose
+        holdings.open_beans = self._beans_within
+        session._in_scope = lambda: _is_within(beans, active.get())
+
+    def _beans_within(self, around: Any, scope: object) -> BeanScope:
+        """Open the beans of a scope within a session, whose own, or those of a scope within, are around them."""
+        return self.container.scope(BeanLife.CHILD, scope, parent=around.opened())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection to its very end."""
@@ -148,6 +154,13 @@ class WebSocketEndpoint:
             debug=registrar.debug,
             listeners=self.listeners,
         )
+
+
+def _is_within(beans: ScopeOnDemand, around: Any) -> bool:
+    """Whether what is found around running code is a session's scope, or one within it."""
+    while around is not None and not beans.is_around(around):
+        around = getattr(around, "parent", None)
+    return around is not None
 
 
 class _Connection:

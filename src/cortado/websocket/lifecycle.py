@@ -6,16 +6,16 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 
 from cortado.problems import INTERNAL_ERROR, Problem
-from cortado.tasks import settle, settle_all, start, was_cancelled
+from cortado.tasks import settle, start, was_cancelled
 from cortado.websocket.close import CloseEvent, Initiator, cut_reason
 from cortado.websocket.errors import InvalidFrame, InvalidMessage, WebSocketDisconnect
 from cortado.websocket.events import SessionClosed, SessionListeners, SessionOpened
-from cortado.websocket.hooks import Callbacks, call_hook
+from cortado.websocket.hooks import LATE_CALLBACKS, Callbacks, call_hook
 from cortado.websocket.registry import SessionRegistry
 from cortado.websocket.session import (
     Refusal,
@@ -30,9 +30,6 @@ __all__ = ["Endpoint", "Handler", "run_session"]
 logger = logging.getLogger("cortado.websocket")
 
 Hook = Callable[[WebSocketSession], object]
-
-LATE_CALLBACKS = 1000
-"""How many callbacks of a kind may be registered while they run: an end must come to an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ class _Run:
 
     async def to_the_end(self) -> None:
         session = self.session
-        session._ending = self.begin_ending
+        session._ending, session._keeper = self.begin_ending, self
         if self.listeners.opened:
             session._opened = self.opened
         self.registry.add(session)
@@ -314,30 +311,16 @@ class _Run:
                 await self.run("SessionClosed listener", partial(tell, event))
 
     async def destroy(self) -> None:
-        """Steps 6 and 7: what the session owns; after a hard end also what it remembers."""
-        session = self.session
-        await self.call_all(session._on_destroy)
-        tasks, session._tasks = session._tasks or set(), None
-        for task in tasks:
-            task.cancel()
-        for task in await settle_all(tasks, session.settings.hook_timeout):
-            logger.error(
-                "Task %s of %s swallowed its cancellation and was left behind", task.get_name(), session
-            )
-            self.registry.leave_behind(task)
-        await self.end_beans()
-        if session.close_event is not None and session.close_event.hard:
-            session.attributes.clear()
+        """Steps 6 and 7: what the session and its scopes own; after a hard end also what it remembers."""
+        await self.session._destroyed()
 
-    async def end_beans(self) -> None:
-        session = self.session
-        if session._end_beans is None:
-            return
-        try:
-            await session._end_beans()
-        except Exception as error:
-            logger.exception("Beans of %s could not be ended as they should", session)
-            self.endpoint.report(error)
+    def report(self, error: BaseException) -> None:
+        """Take note of an error in what the session owns."""
+        self.endpoint.report(error)
+
+    def hold(self, task: asyncio.Task[Any]) -> None:
+        """Keep a task alive that ends a scope."""
+        self.registry.hold(task)
 
     def finish(self) -> None:
         """Step 8: out of the registry, and everyone who waits gets on."""

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import logging
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 from cortado.head import Headers, MultiMapping
@@ -15,12 +17,16 @@ from cortado.problems import MEDIA_TYPE, Problem
 from cortado.settings import WebSocketSettings
 from cortado.websocket.close import CloseEvent, Initiator, check_close_code, cut_reason
 from cortado.websocket.errors import InvalidFrame, InvalidMessage, SessionStateError, WebSocketDisconnect
-from cortado.websocket.hooks import Callbacks
+from cortado.websocket.flush import Flush
+from cortado.websocket.holdings import Destruction, Holdings, destroy
+from cortado.websocket.hooks import Callbacks, call_hook, wants_argument
 from cortado.websocket.inbox import Inbox
 from cortado.websocket.outbox import Outbox, Pace, payload_size
+from cortado.websocket.repetition import Repetition
 from cortado.websocket.transport import Departure, RawHeaders, Transport
+from cortado.websocket.values import UNSET, ScopedValue
 
-__all__ = ["Beans", "Refusal", "SessionState", "WebSocketSession", "current_session"]
+__all__ = ["Keeper", "Refusal", "SessionState", "WebSocketSession", "current_session"]
 
 logger = logging.getLogger("cortado.websocket")
 
@@ -69,11 +75,15 @@ class Refusal:
         return cls(problem.status, headers, problem.to_json(), problem.title)
 
 
-class Beans(Protocol):
-    """Where a session gets its beans."""
+class Keeper(Protocol):
+    """Who runs a session, as the session sees it."""
 
-    async def aget(self, bean: Any, qualifier: str | None = None, /) -> Any:
-        """Return a bean."""
+    def report(self, error: BaseException) -> None:
+        """Take note of an error that is already logged."""
+        ...
+
+    def hold(self, task: asyncio.Task[Any]) -> None:
+        """Keep a task alive until it is done, and have the application's end wait for it."""
         ...
 
 
@@ -94,42 +104,43 @@ class WebSocketSession:
 
     __slots__ = (
         "__weakref__",
+        "_accepted",
         "_accepting",
-        "_beans",
+        "_attributes",
         "_close_event",
         "_context",
         "_encode",
-        "_end_beans",
         "_ending",
         "_evicted",
         "_farewell_begun",
+        "_flush",
         "_gone",
         "_handshake",
         "_hard_message",
         "_hard_passed",
         "_heard_farewell",
+        "_holdings",
         "_id",
         "_in_scope",
         "_inbox",
+        "_keeper",
         "_loop",
         "_notice",
-        "_on_destroy",
         "_on_ended",
         "_on_hard_close",
         "_opened",
         "_outbox",
         "_pace",
         "_refusal",
+        "_settings",
         "_state",
         "_surely_within",
-        "_tasks",
         "_transport",
         "_waiters",
         "_wire_done",
-        "accepted",
-        "attributes",
-        "settings",
     )
+
+    _ids: tuple[str, ...] = ()  # the way from the session to the scope that this is; the session is the root
 
     def __init__(
         self,
@@ -151,12 +162,9 @@ class WebSocketSession:
             encode: Makes JSON of what `send_json` is given.
             hard_disconnect_message: The text of a hard close that names none.
         """
-        self.settings = settings or WebSocketSettings()
-        """The limits and times in force for this session."""
-        self.attributes: dict[str, Any] = {}
-        """Room for what the handler wants to remember; cleared by a hard close only."""
-        self.accepted = False
-        """Whether the handshake completed; stays True for ever after."""
+        self._settings = settings or WebSocketSettings()
+        self._attributes: dict[str, Any] = {}
+        self._accepted = False
         self._loop = asyncio.get_running_loop()
         self._id = secrets.token_urlsafe(24)
         self._transport = transport
@@ -181,11 +189,11 @@ class WebSocketSession:
         self._heard_farewell = False  # the peer's close frame has come
         self._evicted = False  # the peer did not read what was sent to it
         self._waiters: list[asyncio.Future[None]] = []  # for the wire step, or for CLOSED
-        self._tasks: set[asyncio.Task[Any]] | None = set()
-        self._beans: Beans | None = None
-        self._end_beans: Callable[[], Awaitable[None]] | None = None  # where the beans are this session's own
+        self._holdings = Holdings(self)
+        self._keeper: Keeper | None = None
+        self._flush: Flush | None = None  # made when first needed
         self._in_scope: Callable[[], bool] = (
-            bool  # the running code is in the scope of those beans; bool() is False
+            bool  # the running code is in the scope of its beans, or in one within; bool() is False
         )
         self._context: Context | None = None  # that of the handler
         self._inbox = Inbox(transport, self._departed)
@@ -199,7 +207,6 @@ class WebSocketSession:
         )
         self._on_ended = Callbacks("on_ended")
         self._on_hard_close = Callbacks("on_hard_close")
-        self._on_destroy = Callbacks("on_destroy")
 
     # What the peer said
 
@@ -244,6 +251,21 @@ class WebSocketSession:
         return self._handshake.subprotocols
 
     # Where the session is
+
+    @property
+    def settings(self) -> WebSocketSettings:
+        """The limits and times in force for this session."""
+        return self._settings
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Room for what the handler wants to remember; cleared by a hard close only."""
+        return self._attributes
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the handshake completed; stays True for ever after."""
+        return self._accepted
 
     @property
     def state(self) -> SessionState:
@@ -300,7 +322,7 @@ class WebSocketSession:
             await self._loss_concluded()
             raise self._disconnect() from error
         else:
-            self.accepted = True
+            self._accepted = True
             if self._close_event is None:
                 self._state = SessionState.OPEN
         finally:
@@ -505,7 +527,7 @@ class WebSocketSession:
         """Run a callback when the session has ended, accepted or not, after the handler; `fn()` or `fn(session)`.
 
         Callbacks run in the order of registration; one that is registered by another runs too. Sync or async; each
-        is isolated and limited by `hook_timeout`.
+        is isolated and limited by `hook_timeout`. One that a scope registers is gone with the scope.
 
         Returns:
             A function that cancels the registration.
@@ -513,32 +535,155 @@ class WebSocketSession:
         Raises:
             SessionStateError: It is too late: they have run.
         """
-        return self._on_ended.add(callback)
+        return self._register(self.root_scope()._on_ended, callback)
 
     def on_hard_close(self, callback: Callable[..., object]) -> Callable[[], None]:
         """Run a callback when the session was ended for good, after `on_ended`; otherwise as `on_ended()`."""
-        return self._on_hard_close.add(callback)
+        return self._register(self.root_scope()._on_hard_close, callback)
+
+    # What the session, or a scope of it, owns
+
+    def make_scope(self, id: str) -> "WebSocketSession":
+        """Return a scope of this session: the session as a part of it sees it, with names of its own.
+
+        A scope has all that a session has. What it registers, creates and is given belongs to it, and ends with its
+        `destroy()`; the connection is the session's. Nothing is kept here: two scopes of one id are the same scope.
+        Scopes may be made in scopes.
+
+        Args:
+            id: Letters, digits and underscores, also those of other alphabets.
+
+        Raises:
+            ValueError: The id is something else.
+        """
+        from cortado.websocket.scopes import SessionScope  # a scope is a kind of session
+
+        return SessionScope(self.root_scope(), (*self._ids, checked_id(id)))
+
+    def root_scope(self) -> "WebSocketSession":
+        """Return the session itself, whatever scope of it this is."""
+        return self
+
+    def ns(self, id: str) -> str:
+        """Return a name as the client knows it: with the scope's name before it, as in `panel-chart`.
+
+        Raises:
+            ValueError: It is no string, or empty.
+        """
+        return "-".join((*self._ids, _checked_name(id)))
+
+    async def destroy(self, id: str | None = None) -> None:
+        """Destroy a scope and all within it; nothing around it changes.
+
+        First come the `on_destroy` callbacks, those of the deepest scopes before all others, while everything is still
+        there. Then all its tasks are cancelled and awaited, and then, the deepest scope first, its beans end, last
+        created first, and its handlers, routes, downloads and values go. The id can be used afresh afterwards.
+
+        Idempotent: a scope that owns nothing is left alone, and whoever comes second waits for the same end.
+        Cancelling stops the waiting, not the end. A task of the scope is cancelled as all of them are. Callbacks of a
+        destruction aren't made to wait for it.
+
+        The session itself is destroyed at its end, so `destroy()` on it ends it as `close()` does.
+
+        Args:
+            id: Of a scope within, to destroy that one.
+
+        Raises:
+            ValueError: The id is none.
+        """
+        if id is not None:
+            await self.make_scope(id).destroy()
+        elif not self._ids:
+            await self.close()
+        else:
+            holdings = self.root_scope()._holdings.known(self._ids)
+            if holdings is not None:
+                await destroy(holdings)
 
     def on_destroy(self, callback: Callable[..., object]) -> Callable[[], None]:
-        """Run a callback when what the session holds is destroyed, after all other hooks; otherwise as `on_ended()`."""
-        return self._on_destroy.add(callback)
+        """Run a callback when the scope is destroyed, while all that it owns is still there; `fn()` or `fn(session)`.
+
+        Of the session itself: at its end, after all other hooks and those of all scopes. Otherwise as `on_ended()`.
+        """
+        return self._hold("register on_destroy").add_callback(callback, self)
 
     def create_task(
         self, work: Coroutine[Any, Any, Result], *, name: str | None = None
     ) -> asyncio.Task[Result]:
-        """Run some work in a task that the session owns: it is cancelled, and awaited, when the session ends.
+        """Run some work in a task that the scope owns: it is cancelled, and awaited, when the scope is destroyed.
+
+        Those of the session itself end with it. A task that fails is logged.
 
         Raises:
-            SessionStateError: The session has ended.
+            DestroyedScopeError: It is too late: the scope is being destroyed, or the session has ended.
         """
-        if self._tasks is None:
+        try:
+            holdings = self._hold("create a task")
+        except SessionStateError:
             work.close()
-            raise SessionStateError(f"cannot create a task: the session is {self._state}; it would never end")
-        context = None if self._context is None or self._is_own() else self._context.copy()
-        task = asyncio.get_running_loop().create_task(work, name=name, context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
+            raise
+        root = self.root_scope()
+        context = None if root._context is None or root._is_own() else root._context.copy()
+        return holdings.add_task(work, name, context)
+
+    def every(self, seconds: float, callback: Callable[..., object]) -> Callable[[], None]:
+        """Call `fn()` or `fn(session)`, sync or async, every so many seconds until the scope is destroyed.
+
+        The first call comes after `seconds`. A call that takes longer is never overlapped: turns that it misses are
+        left out. One that raises is logged, and the next comes all the same.
+
+        Returns:
+            A function that stops it; a call under way runs to its end.
+
+        Raises:
+            ValueError: The seconds are negative or no number.
+            DestroyedScopeError: It is too late.
+        """
+        call = partial(callback, self) if wants_argument(callback) else callback
+        root = self.root_scope()
+        is_end = partial(is_own_end, session=root)
+        repetition = Repetition(seconds, call, str(self._hold("repeat a call")), is_end)
+        self.create_task(repetition.run(), name=f"cortado-every {seconds:g} s")
+        return repetition.stop
+
+    @overload
+    def value(self) -> ScopedValue[Any]: ...
+
+    @overload
+    def value(self, initial: Result) -> ScopedValue[Result]: ...
+
+    def value(self, initial: Any = UNSET) -> ScopedValue[Any]:
+        """Return a new value that the scope owns: `DestroyedScopeError` for whoever uses it afterwards.
+
+        Raises:
+            DestroyedScopeError: It is too late.
+        """
+        return self._hold("make a value").add_value(initial)
+
+    def on_flush(self, callback: Callable[..., object], once: bool = True) -> Callable[[], None]:
+        """Run a callback at the beginning of the next flush, or of every flush; otherwise as `on_ended()`.
+
+        It is gone with its scope.
+
+        Args:
+            callback: `fn()` or `fn(session)`, sync or async.
+            once: Only at the next flush.
+        """
+        return self._at_flush("on_flush", callback, once)
+
+    def on_flushed(self, callback: Callable[..., object], once: bool = True) -> Callable[[], None]:
+        """Run a callback at the end of the next flush, or of every flush; otherwise as `on_flush()`."""
+        return self._at_flush("on_flushed", callback, once)
+
+    async def flush(self) -> None:
+        """Run the `on_flush` and then the `on_flushed` callbacks of the session and its scopes, in order.
+
+        A callback that raises, or hangs, skips no other. What is registered meanwhile waits for the next flush.
+        Several flushes come one after another. Within its own callbacks, and after the session's end, it does nothing.
+        """
+        root = self.root_scope()
+        if root._flush is not None and root._state is not SessionState.CLOSED:
+            await root._flush.run(root._call_at_flush, _write_nothing)
 
     @overload
     async def aget(self, bean: type[Result], qualifier: str | None = None) -> Result: ...
@@ -549,15 +694,18 @@ class WebSocketSession:
     async def aget(self, bean: Any, qualifier: str | None = None) -> Any:
         """Return a bean by its type or name, in the scope of this session; raises what `Container.aget` raises.
 
+        Of a scope: a bean with `scope="child"` is one of its own.
+
         Cancelling is safe: a creation under way goes on for the others who wait for it.
 
         Raises:
             ScopeClosedError: The session's beans have ended with it.
+            DestroyedScopeError: The scope's beans are ending.
             SessionStateError: The session isn't that of an application.
         """
-        if self._beans is None:
-            raise SessionStateError("cannot get a bean: no container serves this session")
-        return await self._beans.aget(bean, qualifier)
+        root = self.root_scope()
+        holdings = root._holdings.known(self._ids) or self._hold("get a bean")
+        return await holdings.aget(self, bean, qualifier)
 
     def __repr__(self) -> str:
         return f"<WebSocketSession {self._id} {self.path} {self._state}>"
@@ -566,6 +714,70 @@ class WebSocketSession:
 
     def _is_own(self) -> bool:
         return current_session.get() is self
+
+    def _hold(self, doing: str) -> Holdings:
+        """Return what the scope owns, where it may own more."""
+        return self.root_scope()._holdings.within(self._ids, doing)
+
+    def _register(self, callbacks: Callbacks, callback: Callable[..., object]) -> Callable[[], None]:
+        if not self._ids:
+            return callbacks.add(callback)
+        return callbacks.add(callback, self, self._hold(f"register {callbacks.kind}"))
+
+    def _at_flush(self, kind: str, callback: Callable[..., object], once: bool) -> Callable[[], None]:
+        holdings, root = self._hold(f"register {kind}"), self.root_scope()
+        if root._flush is None:
+            root._flush = Flush()
+        callbacks = root._flush.before if kind == "on_flush" else root._flush.after
+        return callbacks.add(callback, self, holdings, once=once)
+
+    async def _call_at_flush(self, kind: str, callback: Callable[..., object]) -> None:
+        error = await call_hook(kind, self._id, partial(callback, self), self._settings.hook_timeout)
+        if error is not None:
+            self._report(error)
+
+    # What its holdings need of the session
+
+    def _lens(self, ids: tuple[str, ...]) -> "WebSocketSession":
+        scope: WebSocketSession = self
+        for one in ids:
+            scope = scope.make_scope(one)
+        return scope
+
+    def _own_context(self) -> Context:
+        if self._context is not None:
+            return self._context.copy()
+        context = copy_context()
+        context.run(current_session.set, self)
+        return context
+
+    def _says_only_the_end(self, error: BaseException) -> bool:
+        return is_own_end(error, self)
+
+    def _withdraw(self, owners: set[Holdings]) -> None:
+        self._on_ended.withdraw(owners)
+        self._on_hard_close.withdraw(owners)
+        if self._flush is not None:
+            self._flush.before.withdraw(owners)
+            self._flush.after.withdraw(owners)
+
+    def _report(self, error: BaseException) -> None:
+        if self._keeper is not None:
+            self._keeper.report(error)
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        if self._keeper is not None:
+            self._keeper.hold(task)
+        else:
+            _held.add(task)
+            task.add_done_callback(_held.discard)
+
+    async def _destroyed(self) -> None:
+        """Steps 6 and 7 of the end: what the session and its scopes own; after a hard end also what it remembers."""
+        await Destruction(self._holdings, ends=True).run()
+        if self._close_event is not None and self._close_event.hard:
+            self._holdings.forget()
+            self._attributes.clear()
 
     def _end(self, event: CloseEvent) -> bool:
         """Begin the end; only the first call counts."""
@@ -717,11 +929,28 @@ class WebSocketSession:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        if self._tasks is not None:
-            self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not is_own_end(error, self):
-            logger.error("Task %s of session %s failed", task.get_name(), self._id, exc_info=error)
+
+_held: set[asyncio.Task[Any]] = set()  # of sessions that nobody runs
+
+
+async def _write_nothing() -> None: ...
+
+
+def checked_id(id: object) -> str:
+    """Return the id of a scope.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not (isinstance(id, str) and re.fullmatch(r"\w+", id)):
+        raise ValueError(f"a scope's id is a string of letters, digits and underscores, not {id!r}")
+    return id
+
+
+def _checked_name(id: object) -> str:
+    if not (isinstance(id, str) and id):
+        raise ValueError(f"a name is a string that isn't empty, not {id!r}")
+    return id
 
 
 def is_own_end(error: BaseException, session: WebSocketSession) -> bool:
