@@ -14,6 +14,7 @@ from cortado.websocket.mapping import websocket_mapping
 from cortado.websocket.registry import SessionCounters, SessionRegistry
 from cortado.websocket.scopes import SessionScope
 from cortado.websocket.session import SessionState, WebSocketSession
+from cortado.websocket.stub import StubWebSocketSession
 from cortado.websocket.values import ScopedValue
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "SessionScope",
     "SessionState",
     "SessionStateError",
+    "StubWebSocketSession",
     "WebSocketDisconnect",
     "WebSocketHandler",
     "WebSocketSession",
