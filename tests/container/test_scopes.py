@@ -311,6 +311,35 @@ class TestGiven:
             async with container.scope("request", parent=session) as request:
                 assert (await request.aget(self.Desk)).ticket is ticket
 
+    async def test_the_innermost_scope_that_was_given_one_counts(self):
+        """Where several scopes are given one, each bean gets that of its own scope, and whoever asks, too."""
+
+        @session_scope
+        @component
+        class Holder:
+            def __init__(self, ticket: Ticket) -> None:
+                self.ticket = ticket
+
+        @scope("child")
+        @component
+        class Part:
+            def __init__(self, ticket: Ticket, holder: Holder, late: Lazy[Ticket]) -> None:
+                self.ticket, self.holder, self.late = ticket, holder, late
+
+            @post_construct
+            async def begin(self) -> None: ...
+
+        container, outer, inner = Container(Holder, Part), Ticket(), Ticket()
+        container.register_given("session", Ticket)
+        container.register_given("child", Ticket)
+        async with container, container.scope("session", outer) as session:
+            for _ in range(2):
+                async with container.scope("child", inner, parent=session) as child:
+                    part = await child.aget(Part)
+                    assert part.ticket is part.late.get() is child.get(Ticket) is inner
+                    assert await child.aget(Ticket) is await part.late.aget() is inner
+                    assert part.holder.ticket is session.get(Ticket) is outer
+
     async def test_missing_is_an_error_that_says_so(self):
         """Whoever opens a scope learns what it should have been given."""
         async with Container(self.Desk) as container, container.scope("request") as request:

@@ -357,11 +357,19 @@ class Lifetime:
     def _home(self, recipe: Recipe) -> "Lifetime":
         lifetime: Lifetime | None = self
         while lifetime is not None:
-            if lifetime.kind == recipe.home:
+            if lifetime.kind == recipe.home or lifetime._gives(recipe):
                 return lifetime
             lifetime = lifetime.parent
         name = recipe.definition.name
         raise NoActiveScopeError(name, str(recipe.definition), recipe.home, asked_in=self._description)
+
+    def _gives(self, recipe: Recipe) -> bool:
+        """Whether a recipe is that of an object which this lifetime, although it isn't its home, was given."""
+        return (
+            bool(self._given)
+            and isinstance(recipe, Given)
+            and self.given_here(recipe.definition.type) is not NOT_READY
+        )
 
     @property
     def _description(self) -> str | None:
