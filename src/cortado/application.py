@@ -83,7 +83,7 @@ class Cortado:
         """The live WebSocket sessions; a bean, too."""
         self.container.register_instance(self.sessions, name=SESSIONS)
         self.container.register_given(BeanLife.SESSION, *WEBSOCKET_CONTEXT)
-        self.container.register_given(BeanLife.CHILD)
+        self.container.register_given(BeanLife.CHILD, *WEBSOCKET_CONTEXT)
         self.container.register_given(BeanLife.REQUEST, *HTTP_CONTEXT)
         self._extra_routes = tuple(routes)
         self._registrar = WebSocketRegistrar(
