@@ -1,5 +1,7 @@
 """Beans of the scopes of a session, through the container."""
 
+import asyncio
+
 import pytest
 
 from cortado import Cortado
@@ -181,6 +183,28 @@ async def test_a_child_bean_that_asks_for_the_session_gets_its_scope() -> None:
         assert not bean.value.is_set()
 
     assert await visit(handle, Panel) == [None]
+
+
+async def test_a_bean_of_a_scope_may_close_the_session_while_it_ends() -> None:
+    """The session's end waits for its scopes' beans, so a bean's close() doesn't wait for the session's end."""
+
+    @scope("child")
+    @component
+    class Panel:
+        def __init__(self, session: WebSocketSession) -> None:
+            self.session = session
+
+        @pre_destroy
+        async def end(self) -> None:
+            await self.session.close()
+            seen.append("closed")
+
+    async def handle(session: WebSocketSession) -> None:
+        await session.make_scope("panel").make_scope("inner").aget(Panel)
+
+    async with asyncio.timeout(5):
+        assert await visit(handle, Panel) == [None]
+    assert seen == ["closed"]
 
 
 async def test_where_nothing_lives_in_sessions_scopes_ask_the_container() -> None:
