@@ -7,6 +7,7 @@ import pytest
 from cortado import Cortado
 from cortado.container import (
     Lazy,
+    NoActiveScopeError,
     ScopeClosedError,
     component,
     pre_destroy,
@@ -183,6 +184,35 @@ async def test_a_child_bean_that_asks_for_the_session_gets_its_scope() -> None:
         assert not bean.value.is_set()
 
     assert await visit(handle, Panel) == [None]
+
+
+async def test_a_task_of_a_scope_is_among_its_beans() -> None:
+    """What a scope's task asks for lazily is a bean of the scope; elsewhere nothing changes."""
+
+    @component
+    class Till:
+        def __init__(self, basket: Lazy[Basket], visitor: Lazy[Visitor]) -> None:
+            self.basket, self.visitor = basket, visitor
+
+    async def handle(session: WebSocketSession) -> None:
+        till, panel = await session.aget(Till), session.make_scope("panel")
+        inner = panel.make_scope("inner")
+
+        async def work(part: WebSocketSession) -> None:
+            assert till.basket.get() is await part.aget(Basket)
+            assert till.visitor.get() is await session.aget(Visitor)
+            if part == panel:
+                await inner.create_task(work(inner))
+                assert till.basket.get() is await panel.aget(Basket)
+
+        await panel.create_task(work(panel))
+        await session.create_task(asyncio.sleep(0))
+        with pytest.raises(NoActiveScopeError):
+            till.basket.get()
+        seen.append("handled")
+
+    assert await visit(handle, Till) == [None]
+    assert seen[0] == "handled"
 
 
 async def test_a_bean_of_a_scope_may_close_the_session_while_it_ends() -> None:

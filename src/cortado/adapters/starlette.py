@@ -133,12 +133,16 @@ class WebSocketEndpoint:
         active.set(beans)  # this is the context of the handler, which its tasks and hooks inherit
         holdings = session._holdings
         holdings.beans, holdings.end_beans = beans, beans.aclose
-        holdings.open_beans = self._beans_within
+        holdings.open_beans, holdings.enter_beans = self._beans_within, self._enter
         session._in_scope = lambda: _is_within(beans, active.get())
 
     def _beans_within(self, around: Any, scope: object) -> BeanScope:
         """Open the beans of a scope within a session, whose own, or those of a scope within, are around them."""
         return self.container.scope(BeanLife.CHILD, scope, parent=around.opened())
+
+    def _enter(self, opened: Callable[[], Any]) -> None:
+        """Let the running code be in the scope of some beans, which open when it asks for one."""
+        self.container.lifetime.active.set(ScopeOnDemand(opened, BeanLife.CHILD))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection to its very end."""

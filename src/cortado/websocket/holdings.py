@@ -101,6 +101,7 @@ class Holdings:
         "children",
         "destruction",
         "end_beans",
+        "enter_beans",
         "host",
         "ids",
         "name",
@@ -125,6 +126,7 @@ class Holdings:
         self.beans: Beans | None = None
         self.end_beans: Callable[[], Awaitable[None]] | None = None  # where the beans are its own
         self.open_beans: Callable[[Beans, object], OwnBeans] | None = None  # of the root: for a scope within
+        self.enter_beans: Callable[[Callable[[], Beans]], None] | None = None  # of the root: for their tasks
         # What most scopes never have is made when first needed.
         self._tasks: set[asyncio.Task[Any]] | None = None
         self._values: WeakSet[ScopedValue[Any]] | None = None
@@ -242,6 +244,13 @@ class Holdings:
 
         entries[key] = leave
         return leave
+
+    def context_of_task(self, lens: object, context: Context) -> Context:
+        """Return a context in which the scope's beans are those around the code, and open for whoever asks first."""
+        enter = self.root.enter_beans
+        if enter is not None and self.ids:
+            context.run(enter, partial(self._own_beans, lens))
+        return context
 
     async def aget(self, lens: object, bean: Any, qualifier: str | None) -> Any:
         """Return a bean of the scope; those that live in it have their place from the first that is asked for."""

@@ -612,7 +612,8 @@ class WebSocketSession:
     ) -> asyncio.Task[Result]:
         """Run some work in a task that the scope owns: it is cancelled, and awaited, when the scope is destroyed.
 
-        Those of the session itself end with it. A task that fails is logged.
+        Those of the session itself end with it. A task that fails is logged. The beans around a scope's task are those
+        of the scope: `Lazy` and `Container.get` find them.
 
         Raises:
             DestroyedScopeError: It is too late: the scope is being destroyed, or the session has ended.
@@ -623,8 +624,8 @@ class WebSocketSession:
             work.close()
             raise
         root = self.root_scope()
-        context = None if root._context is None or root._is_own() else root._context.copy()
-        return holdings.add_task(work, name, context)
+        context = copy_context() if root._context is None or root._is_own() else root._context.copy()
+        return holdings.add_task(work, name, holdings.context_of_task(self, context))
 
     def every(self, seconds: float, callback: Callable[..., object]) -> Callable[[], None]:
         """Call `fn()` or `fn(session)`, sync or async, every so many seconds until the scope is destroyed.
