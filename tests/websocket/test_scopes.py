@@ -375,6 +375,58 @@ async def test_cancelling_stops_the_waiting_only(session):
     assert turns.seen == ["second"]
 
 
+async def test_a_destruction_cannot_be_cancelled(session):
+    """Whoever cancels the destruction's own task, as often as they like, doesn't keep it from its end."""
+    turns = Turns()
+
+    class Beans:
+        async def aget(self, bean, qualifier=None):
+            return 1
+
+        async def aclose(self):
+            try:
+                for _ in range(3):
+                    await asyncio.sleep(0)
+            finally:
+                turns.seen.append("bean")
+
+    session._holdings.beans, session._holdings.open_beans = Beans(), lambda around, scope: Beans()
+    panel = session.make_scope("panel")
+    inner = panel.make_scope("inner")
+    values = [panel.value(1), inner.value(1)]
+    for scope in (panel, inner):
+        await scope.aget(int)
+        scope.on_destroy(turns.later("callback"))
+        scope.create_task(turns.lasting("task"))
+    await asyncio.sleep(0)
+    asking = asyncio.create_task(panel.destroy())
+    while not asking.done():
+        for task in asyncio.all_tasks():
+            if task.get_name() == "cortado-destroy panel":
+                task.cancel()
+        for _ in range(3):  # a task that is cancelled before its first step has to begin again
+            await asyncio.sleep(0)
+
+    assert turns.seen == ["callback"] * 2 + ["task"] * 2 + ["bean"] * 2
+    assert not any(value.is_set() for value in values)
+
+
+async def test_a_report_that_fails_skips_nothing(opened, caplog):
+    """Where taking note of a failed callback fails itself, the rest of the destruction goes on."""
+    wire = await opened()
+    turns, panel = Turns(), wire.session.make_scope("panel")
+    wire.report = lambda error: 1 // 0
+    value = panel.value(1)
+    panel.on_destroy(lambda: {}[0])
+    panel.create_task(turns.lasting("task"))
+    await asyncio.sleep(0)
+    await panel.destroy()
+
+    assert turns.seen == ["task"]
+    assert not value.is_set()
+    assert "Step _run_callbacks in the destruction" in caplog.text
+
+
 async def test_an_id_can_be_used_afresh(session):
     """After its destruction an id stands for a new scope, also through a lens from before."""
     turns, panel = Turns(), session.make_scope("panel")

@@ -303,6 +303,10 @@ class Holdings:
             return
         try:
             await end()
+        except asyncio.CancelledError:
+            logger.debug(
+                "The end of the beans of %s was cancelled on its way", self
+            )  # and complete all the same
         except Exception as error:
             logger.exception("Beans of %s could not be ended as they should", self)
             self.host._report(error)
@@ -341,7 +345,7 @@ class Destruction:
     first, beans end, and handlers, routes, downloads and values go.
     """
 
-    __slots__ = ("_around", "_done", "_ends", "host", "top")
+    __slots__ = ("_around", "_done", "_ends", "_scopes", "host", "top")
 
     def __init__(self, top: Holdings, *, ends: bool = False) -> None:
         """Prepare the end of some holdings.
@@ -353,6 +357,7 @@ class Destruction:
         self.top, self.host = top, top.host
         self._ends = ends
         self._around = _within.get()
+        self._scopes: list[Holdings] = []  # the deepest first, once nothing more can be added
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         top.destruction = self
 
@@ -375,33 +380,23 @@ class Destruction:
     async def run(self) -> None:
         """Carry it through, to its end, however often the task is cancelled. It raises nothing."""
         _within.set((*self._around, self))
-        try:
-            await self._wait_for_others()
-            await self._run_callbacks()
-            scopes = self.top.all()
-            for one in scopes:
-                one.seal()
-            self.host._withdraw(set(scopes))
-            await self._end_tasks(scopes)
-            for one in scopes:
-                await one.close_beans()
-            for one in scopes:
-                self._clear(one)
-        except BaseException:
-            logger.exception("The destruction of %s failed", self.top)
-        finally:
-            for one in self.top.all():
-                one.phase = Phase.OVER
-            self.top.detach()
-            self.top.children.clear()
-            if not self.over:
-                self._done.set_result(None)
-
-    def _clear(self, one: Holdings) -> None:
-        if not self._ends:
-            one.forget()
-        elif one is not self.top:
-            one.leave_values()
+        steps = (
+            self._wait_for_others,
+            self._run_callbacks,
+            self._seal,
+            self._end_tasks,
+            self._close_beans,
+            self._clear,
+        )
+        for step in steps:
+            try:
+                await step()
+            except BaseException:
+                logger.exception("Step %s in the destruction of %s failed", step.__name__, self.top)
+        self.top.detach()
+        self.top.children.clear()
+        if not self.over:
+            self._done.set_result(None)
 
     async def _wait_for_others(self) -> None:
         """Let those come to their end that are under way within."""
@@ -440,14 +435,31 @@ class Destruction:
             else:
                 return
 
-    async def _end_tasks(self, scopes: list[Holdings]) -> None:
-        owners = {task: one for one in scopes for task in one.cancel_tasks()}
+    async def _seal(self) -> None:
+        self._scopes = self.top.all()
+        for one in self._scopes:
+            one.seal()
+        self.host._withdraw(set(self._scopes))
+
+    async def _end_tasks(self) -> None:
+        owners = {task: one for one in self._scopes for task in one.cancel_tasks()}
         for task in await settle_all(owners, self.host.settings.hook_timeout):
             logger.error(
                 "Task %s of %s swallowed its cancellation and was left behind", task.get_name(), owners[task]
             )
             _left_behind.add(task)
             task.add_done_callback(_left_behind.discard)
+
+    async def _close_beans(self) -> None:
+        for one in self._scopes:
+            await one.close_beans()
+
+    async def _clear(self) -> None:
+        for one in self._scopes:
+            if not self._ends:
+                one.forget()
+            elif one is not self.top:
+                one.leave_values()
 
 
 WAIT = 3600.0
