@@ -281,6 +281,11 @@ class Holdings:
     def __str__(self) -> str:
         return f"session {self.host.id}" + (f", scope {self.name}" if self.ids else "")
 
+    @property
+    def bare(self) -> bool:
+        """Whether nothing has to be ended, except beans."""
+        return not (self.children or self.on_destroy or self._tasks)
+
     # The end of it, step by step
 
     def seal(self) -> None:

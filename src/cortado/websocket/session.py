@@ -775,9 +775,14 @@ class WebSocketSession:
 
     async def _destroyed(self) -> None:
         """Steps 6 and 7 of the end: what the session and its scopes own; after a hard end also what it remembers."""
-        await Destruction(self._holdings, ends=True).run()
+        holdings = self._holdings
+        if holdings.bare and self._flush is None:  # most sessions own nothing
+            holdings.seal()
+            await holdings.close_beans()
+        else:
+            await Destruction(holdings, ends=True).run()
         if self._close_event is not None and self._close_event.hard:
-            self._holdings.forget()
+            holdings.forget()
             self._attributes.clear()
 
     def _end(self, event: CloseEvent) -> bool:
