@@ -167,7 +167,7 @@ class Holdings:
 
     def all(self) -> "list[Holdings]":
         """Return these holdings and all within, the deepest first."""
-        found = [self]
+        found: list[Holdings] = [self]
         for one in found:
             found += one.children.values()
         return found[::-1]

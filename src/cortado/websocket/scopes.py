@@ -108,17 +108,17 @@ class SessionScope(WebSocketSession):
     ) -> None:
         await self._root.deny(status, body, headers)
 
-    def receive(self) -> Coroutine[Any, Any, str | bytes]:
-        return self._root.receive()
+    async def receive(self) -> str | bytes:
+        return await self._root.receive()
 
-    def receive_text(self) -> Coroutine[Any, Any, str]:
-        return self._root.receive_text()
+    async def receive_text(self) -> str:
+        return await self._root.receive_text()
 
-    def receive_bytes(self) -> Coroutine[Any, Any, bytes]:
-        return self._root.receive_bytes()
+    async def receive_bytes(self) -> bytes:
+        return await self._root.receive_bytes()
 
-    def receive_json(self, mode: JsonMode = "text") -> Coroutine[Any, Any, Any]:
-        return self._root.receive_json(mode)
+    async def receive_json(self, mode: JsonMode = "text") -> Any:
+        return await self._root.receive_json(mode)
 
     def iter_text(self) -> AsyncIterator[str]:
         return self._root.iter_text()
@@ -132,14 +132,14 @@ class SessionScope(WebSocketSession):
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         return self._root.__aiter__()
 
-    def send_text(self, data: str) -> Coroutine[Any, Any, bool]:
-        return self._root.send_text(data)
+    async def send_text(self, data: str) -> bool:
+        return await self._root.send_text(data)
 
-    def send_bytes(self, data: bytes) -> Coroutine[Any, Any, bool]:
-        return self._root.send_bytes(data)
+    async def send_bytes(self, data: bytes) -> bool:
+        return await self._root.send_bytes(data)
 
-    def send_json(self, data: Any, mode: JsonMode = "text") -> Coroutine[Any, Any, bool]:
-        return self._root.send_json(data, mode)
+    async def send_json(self, data: Any, mode: JsonMode = "text") -> bool:
+        return await self._root.send_json(data, mode)
 
     async def close(
         self, code: int = 1000, reason: str | None = None, *, hard: bool = False, message: str | None = None
