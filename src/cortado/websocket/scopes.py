@@ -1,6 +1,6 @@
 """Scopes of a session: the session as a part of it sees it, with names and things of its own."""
 
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from cortado.head import Headers, MultiMapping
