@@ -11,18 +11,22 @@ from cortado.settings import HttpSettings, Settings, WebSocketSettings
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 
 
-@pytest.mark.parametrize("group", [Settings, WebSocketSettings, HttpSettings], ids=lambda one: one.__name__)
-def test_every_setting_is_on_the_page(group):
-    """Each setting stands on the page once, with the default that the code has."""
-    listed = re.findall(r"^\| `(\w+)` \| (.+?) \|", PAGE.read_text(), re.MULTILINE)
-    plain = [one for one in fields(group) if one.default is not MISSING]
-
-    assert len({name for name, _ in listed}) == len(listed)
-    assert {one.name: repr(one.default) for one in plain}.items() <= dict(listed).items()
+GROUPS = {"Top level": Settings, "`websocket`": WebSocketSettings, "`http`": HttpSettings}
 
 
-def test_nothing_else_is_on_the_page():
-    """The page names no setting that doesn't exist."""
-    listed = set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.MULTILINE))
-    groups = (Settings, WebSocketSettings, HttpSettings)
-    assert listed == {one.name for group in groups for one in fields(group) if one.default is not MISSING}
+@pytest.mark.parametrize("heading", GROUPS)
+def test_every_setting_is_on_the_page(heading):
+    """Each setting of a group, and nothing else, stands below its heading once, with the default of the code."""
+    listed = re.findall(r"^\| `(\w+)` \| (.+?) \|", section(heading), re.MULTILINE)
+    plain = [one for one in fields(GROUPS[heading]) if one.default is not MISSING]
+
+    assert sorted(listed) == sorted((one.name, repr(one.default)) for one in plain)
+
+
+def test_every_group_is_on_the_page():
+    """The page has a part for each group of settings, and no other part."""
+    assert re.findall(r"^## (.+)$", PAGE.read_text(), re.MULTILINE) == list(GROUPS)
+
+
+def section(heading):
+    return PAGE.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
