@@ -110,6 +110,7 @@ def test_counts(name, value):
 def test_times_that_may_be_zero():
     """No grace and no jitter are possible."""
     assert WebSocketSettings(disconnect_grace_period=0).disconnect_grace_period == 0
+    assert HttpSettings(disconnect_grace_period=0).disconnect_grace_period == 0
     assert Settings(drain_jitter=0).drain_jitter == 0
     with pytest.raises(ConfigurationError, match="zero or more"):
         Settings(drain_jitter=-1)
@@ -127,6 +128,8 @@ def test_times_that_may_be_zero():
         (WebSocketSettings, "origins", [1]),
         (HttpSettings, "max_body_size", 0),
         (HttpSettings, "body_timeout", 0),
+        (HttpSettings, "disconnect_grace_period", -1),
+        (HttpSettings, "cancel_timeout", 0),
         (Settings, "drain_timeout", 0),
     ],
 )

@@ -90,10 +90,16 @@ class HttpSettings:
     """The largest request body read for a handler; a larger one is answered with 413."""
     body_timeout: float = 30.0
     """How long a request body may take to arrive; a slower one is answered with 408."""
+    disconnect_grace_period: float = 3.0
+    """How long a handler may go on after its client has left, before it is cancelled."""
+    cancel_timeout: float = 10.0
+    """How long a handler that was cancelled may take to end, before it is left behind."""
 
     def __post_init__(self) -> None:
         _check_count(self, "max_body_size")
         _check_seconds(self, "body_timeout")
+        _check_seconds(self, "disconnect_grace_period", zero=True)
+        _check_seconds(self, "cancel_timeout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

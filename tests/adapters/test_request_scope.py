@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -223,7 +225,8 @@ async def test_a_thread_asks_as_the_request_ends():
 
     async with Container() as container:
         container.lifetime.shared.lock = Lock()  # type: ignore[assignment]
-        exchange = Exchange({}, no_event, no_event, HttpSettings(), container)
+        endpoint: Any = SimpleNamespace(container=container, cancels=False)
+        exchange = Exchange({}, no_event, no_event, endpoint, asyncio.current_task())
         asking = threading.Thread(target=lambda: got.append(exchange.opened()), daemon=True)
         ending = threading.Thread(target=end, daemon=True)
         asking.start()

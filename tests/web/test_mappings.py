@@ -20,6 +20,23 @@ def test_method_mappings(method: str) -> None:
     assert records_of(handler, HttpMapping) == (HttpMapping((method,), "/a", 299),)
 
 
+@pytest.mark.parametrize(
+    ("method", "cancels"),
+    [("GET", True), ("HEAD", True), ("OPTIONS", True), ("POST", False), ("PUT", False), ("DELETE", False)],
+)
+def test_departure(method: str, cancels: bool) -> None:
+    """A departure cancels the handlers of safe methods, unless the mapping says otherwise."""
+    assert HttpMapping((method,)).cancels is cancels
+    assert HttpMapping((method,), on_client_disconnect="cancel").cancels
+    assert not HttpMapping((method,), on_client_disconnect="finish").cancels
+
+
+def test_unknown_answer_to_a_departure() -> None:
+    """A misspelt option is refused where it stands."""
+    with pytest.raises(ValueError, match='"cancel" or "finish", not \'abort\''):
+        get_mapping("/a", on_client_disconnect="abort")  # type: ignore[arg-type]
+
+
 def test_request_mapping() -> None:
     """The base path is a record on the class itself; a subclass has none of its own."""
 

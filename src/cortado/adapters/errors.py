@@ -14,7 +14,7 @@ from cortado.routing.definitions import ExceptionHandlerDefinition
 from cortado.web.invocation import invoke
 from cortado.web.rendering import Rendered, Renderer, Streamed, render_problem
 
-__all__ = ["EXCEPTIONS_EXTENSION", "ErrorResponder", "report_unexpected"]
+__all__ = ["EXCEPTIONS_EXTENSION", "LOGGER", "ErrorResponder", "report_unexpected"]
 
 LOGGER = logging.getLogger("cortado.web")
 
@@ -42,10 +42,9 @@ class ErrorResponder:
         *,
         debug: bool = False,
     ) -> None:
-        self._advice = tuple(advice)
-        self._advisers = {
-            handler.bean.name: container.resolver(handler.bean.name) for handler in self._advice
-        }
+        self.advice = tuple(advice)
+        """The exception handlers of controller advices."""
+        self._advisers = {handler.bean.name: container.resolver(handler.bean.name) for handler in self.advice}
         self._debug = debug
 
     async def respond(
@@ -102,7 +101,7 @@ class ErrorResponder:
         local = None if controller is None else _choose(exc, handlers, call)
         if local is not None:
             return await _run(local, controller, exc, call)
-        general = _choose(exc, self._advice, call)
+        general = _choose(exc, self.advice, call)
         if general is None:
             return None
         return await _run(general, await self._advisers[general.bean.name].get(), exc, call)

@@ -42,6 +42,7 @@ from cortado.problems import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from cortado.web.disconnected import Disconnected
 from cortado.web.mappings import (
     delete_mapping,
     exception_handler,
@@ -63,6 +64,7 @@ __all__ = [
     "ContentTooLarge",
     "Cookie",
     "CookieValue",
+    "Disconnected",
     "FieldError",
     "FileResponse",
     "Forbidden",

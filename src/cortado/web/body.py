@@ -27,7 +27,7 @@ class RequestBody:
         ClientDisconnect: The client left before it was whole.
     """
 
-    __slots__ = ("_deadline", "_receive", "_replay", "_scope", "_settings", "_size", "_whole")
+    __slots__ = ("_deadline", "_receive", "_replay", "_scope", "_settings", "_size", "_whole", "waiting")
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, settings: HttpSettings) -> None:
         self._scope, self._receive, self._settings = scope, receive, settings
@@ -35,6 +35,17 @@ class RequestBody:
         self._size = 0
         self._whole: bytes | None = None
         self._replay = False
+        self.waiting = False
+        """Whether a reader is waiting for a piece."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has arrived to its end."""
+        return self._whole is not None
+
+    def reroute(self, receive: Receive) -> None:
+        """Receive from somebody else from now on, who may have taken a piece while no reader was waiting."""
+        self._receive = receive
 
     async def read(self) -> bytes:
         """Return the whole body; a second call returns the same."""
@@ -78,6 +89,7 @@ class RequestBody:
         if self._deadline is None:
             self._deadline = asyncio.get_running_loop().time() + self._settings.body_timeout
         limit = asyncio.timeout_at(self._deadline)
+        self.waiting = True
         try:
             async with limit:
                 return await receiving
@@ -85,6 +97,8 @@ class RequestBody:
             if not limit.expired():
                 raise
             raise RequestTimeout(f"the body took longer than {self._settings.body_timeout:g} s") from None
+        finally:
+            self.waiting = False
 
     def _check_declared(self) -> None:
         for name, value in self._scope["headers"]:

@@ -1,10 +1,10 @@
 """The decorators that make a controller's methods answer requests and handle exceptions."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from cortado.metadata import attach
-from cortado.routing.mappings import ExceptionHandling, HttpMapping, RequestMapping
+from cortado.routing.mappings import ExceptionHandling, HttpMapping, OnClientDisconnect, RequestMapping
 
 __all__ = [
     "delete_mapping",
@@ -40,7 +40,12 @@ def request_mapping(path: str) -> Callable[[Controller], Controller]:
     return decorate
 
 
-def get_mapping(path: str = "", *, status_code: int | None = None) -> Callable[[Handler], Handler]:
+def get_mapping(
+    path: str = "",
+    *,
+    status_code: int | None = None,
+    on_client_disconnect: OnClientDisconnect | None = None,
+) -> Callable[[Handler], Handler]:
     """Map GET requests on a path to the decorated method; HEAD is answered too, without the body.
 
     The method is returned unchanged, with a record attached. What is wrong with it or its path is found when the
@@ -49,41 +54,75 @@ def get_mapping(path: str = "", *, status_code: int | None = None) -> Callable[[
     Args:
         path: The path below the controller's `request_mapping`, with variables such as `{id}` or `{id:int}`.
         status_code: The status of the response; by default 200, or 204 where nothing is returned.
+        on_client_disconnect: What happens to a handler whose client has left: `"cancel"`, once the setting
+            `http.disconnect_grace_period` is over, or `"finish"`, nothing. By default, GET, HEAD and OPTIONS are
+            cancelled, and all others finish.
 
     Raises:
         TypeError: The path is no text, as where the decorator is written without parentheses.
+        ValueError: `on_client_disconnect` is something else.
     """
-    return _mapping("GET", path, status_code)
+    return _mapping("GET", path, status_code, on_client_disconnect)
 
 
-def post_mapping(path: str = "", *, status_code: int | None = None) -> Callable[[Handler], Handler]:
+def post_mapping(
+    path: str = "",
+    *,
+    status_code: int | None = None,
+    on_client_disconnect: OnClientDisconnect | None = None,
+) -> Callable[[Handler], Handler]:
     """Map POST requests on a path to the decorated method; see `get_mapping`."""
-    return _mapping("POST", path, status_code)
+    return _mapping("POST", path, status_code, on_client_disconnect)
 
 
-def put_mapping(path: str = "", *, status_code: int | None = None) -> Callable[[Handler], Handler]:
+def put_mapping(
+    path: str = "",
+    *,
+    status_code: int | None = None,
+    on_client_disconnect: OnClientDisconnect | None = None,
+) -> Callable[[Handler], Handler]:
     """Map PUT requests on a path to the decorated method; see `get_mapping`."""
-    return _mapping("PUT", path, status_code)
+    return _mapping("PUT", path, status_code, on_client_disconnect)
 
 
-def patch_mapping(path: str = "", *, status_code: int | None = None) -> Callable[[Handler], Handler]:
+def patch_mapping(
+    path: str = "",
+    *,
+    status_code: int | None = None,
+    on_client_disconnect: OnClientDisconnect | None = None,
+) -> Callable[[Handler], Handler]:
     """Map PATCH requests on a path to the decorated method; see `get_mapping`."""
-    return _mapping("PATCH", path, status_code)
+    return _mapping("PATCH", path, status_code, on_client_disconnect)
 
 
-def delete_mapping(path: str = "", *, status_code: int | None = None) -> Callable[[Handler], Handler]:
+def delete_mapping(
+    path: str = "",
+    *,
+    status_code: int | None = None,
+    on_client_disconnect: OnClientDisconnect | None = None,
+) -> Callable[[Handler], Handler]:
     """Map DELETE requests on a path to the decorated method; see `get_mapping`."""
-    return _mapping("DELETE", path, status_code)
+    return _mapping("DELETE", path, status_code, on_client_disconnect)
 
 
-def head_mapping(path: str = "", *, status_code: int | None = None) -> Callable[[Handler], Handler]:
+def head_mapping(
+    path: str = "",
+    *,
+    status_code: int | None = None,
+    on_client_disconnect: OnClientDisconnect | None = None,
+) -> Callable[[Handler], Handler]:
     """Map HEAD requests on a path to the decorated method, in place of the GET mapping's answer."""
-    return _mapping("HEAD", path, status_code)
+    return _mapping("HEAD", path, status_code, on_client_disconnect)
 
 
-def options_mapping(path: str = "", *, status_code: int | None = None) -> Callable[[Handler], Handler]:
+def options_mapping(
+    path: str = "",
+    *,
+    status_code: int | None = None,
+    on_client_disconnect: OnClientDisconnect | None = None,
+) -> Callable[[Handler], Handler]:
     """Map OPTIONS requests on a path to the decorated method, in place of the answer with `Allow` alone."""
-    return _mapping("OPTIONS", path, status_code)
+    return _mapping("OPTIONS", path, status_code, on_client_disconnect)
 
 
 def exception_handler(
@@ -112,11 +151,15 @@ def exception_handler(
     return decorate
 
 
-def _mapping(method: str, path: str, status_code: int | None) -> Callable[[Handler], Handler]:
+def _mapping(
+    method: str, path: str, status_code: int | None, on_client_disconnect: OnClientDisconnect | None
+) -> Callable[[Handler], Handler]:
     _check_text(path, f"{method.lower()}_mapping")
+    if on_client_disconnect not in (None, *get_args(OnClientDisconnect)):
+        raise ValueError(f'on_client_disconnect is "cancel" or "finish", not {on_client_disconnect!r}')
 
     def decorate(function: Handler) -> Handler:
-        attach(function, HttpMapping((method,), path, status_code))
+        attach(function, HttpMapping((method,), path, status_code, on_client_disconnect))
         return function
 
     return decorate
