@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextvars import Context
 from dataclasses import dataclass
 
 from cortado.problems import Problem
@@ -48,7 +49,8 @@ class Sweeper:
         """Begin to sweep on a loop, if not already at it."""
         if self._timer is None or self._loop is not loop:
             self._loop = loop
-            self._timer = loop.call_later(TICK, self._sweep)
+            # In no session's context: the sweeper would keep it as long as it goes on.
+            self._timer = loop.call_later(TICK, self._sweep, context=Context())
 
     def _sweep(self) -> None:
         self._timer = None
