@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 import pytest
 
 from cortado.container import (
+    BeanDefinitionError,
     BeanScope,
     Container,
     ContextClosedError,
@@ -194,6 +195,19 @@ def test_an_unknown_scope_is_a_problem_of_the_start():
     (problem,) = Container(Typo).validate()
     assert isinstance(problem, UnknownScopeError)
     assert "did you mean: session?" in str(problem)
+
+
+@pytest.mark.parametrize("kind", ["request", "prototype"])
+def test_only_a_singleton_can_be_created_at_the_start(kind):
+    """What lives shorter is created when somebody asks; `lazy=False` would never come true."""
+
+    @component(scope=kind, lazy=False)
+    class Eager:
+        pass
+
+    (problem,) = Container(Eager).validate()
+    assert isinstance(problem, BeanDefinitionError)
+    assert "lazy=False" in str(problem)
 
 
 async def test_lazy_finds_the_scope_of_whoever_calls():

@@ -124,6 +124,13 @@ def bean_methods(cls: type) -> Iterator[Callable[..., Any]]:
 
 def flaws(definition: BeanDefinition) -> Iterator[BeanDefinitionError]:
     """Yield what is wrong with a definition by itself."""
+    if not definition.lazy and definition.scope != Scope.SINGLETON:
+        yield BeanDefinitionError(
+            definition.name,
+            str(definition),
+            "is to be created at the start, by lazy=False, when no scope is open that would keep it",
+            "leave lazy=False out, or make it a singleton",
+        )
     cls = behind(definition.factory)
     if not isinstance(cls, type):
         return
