@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import time
 
 import pytest
 
-from cortado.websocket import Initiator, SessionState
+from cortado.websocket import Initiator, SessionRegistry, SessionState
 
 
 async def open_sessions(connect, count, **settings):
@@ -175,3 +176,16 @@ async def test_evicted_sessions_are_counted(connect):
     assert sent == [True, True, False]
     assert wire.session.close_event.code == 1013
     assert wire.registry.counters.evicted == 1
+
+
+async def test_drain_gives_the_loop_its_turn():
+    """An end that is done, but not yet let go of, doesn't keep the drain from letting the loop go on."""
+    registry = SessionRegistry()
+    ending = asyncio.create_task(asyncio.sleep(0))
+    await asyncio.wait([ending])
+    registry._held.add(ending)
+    asyncio.get_running_loop().call_later(0.05, registry._held.discard, ending)
+
+    begun = time.monotonic()
+    await registry.drain(jitter=0, timeout=5)
+    assert time.monotonic() - begun < 3

@@ -5,6 +5,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,7 +104,12 @@ class SessionRegistry:
         closing = loop.create_task(self._spread(sessions, WebSocketSession._shut_down, spread))
         await settle(closing, timeout)
         while self._held and (left := deadline - loop.time()) > 0:
-            await settle_all(tuple(self._held), left)
+            underway = [one for one in self._held if not one.done()]
+            if underway:
+                await settle_all(underway, left)
+            else:  # what lets go of those that are done, or follows them, is called at the loop's next turn
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)
         if self._sessions:
             logger.error("%d sessions had not ended after %g s and were left behind", len(self), timeout)
         if me is not None and me.cancelling() > cancels:
