@@ -237,6 +237,7 @@ class _Run:
         try:
             if session._gone:
                 session._told_nobody()
+                self.cut_if_mute()
                 return
             farewell = start(self.farewell(), "cortado-farewell")
             if await settle(farewell, session.settings.close_timeout):
@@ -248,6 +249,12 @@ class _Run:
         finally:
             session._wire_done = True
             session._step_done()
+
+    def cut_if_mute(self) -> None:
+        """Cut a peer off, a little later, that a stopping server would wait for to take its last bytes."""
+        session = self.session
+        if session.close_event is not None and session.close_event.initiator is Initiator.SHUTDOWN:
+            session._loop.call_later(session.settings.close_timeout, session._transport.abort)
 
     async def farewell(self) -> None:
         session, transport = self.session, self.session._transport
